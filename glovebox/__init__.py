@@ -1,0 +1,1 @@
+"""Glovebox: run security scanners as if they were hostile."""

@@ -1,0 +1,155 @@
+"""Runs and scans: what was asked for, how far it is, and how it ended.
+
+A **run** is what a person or a schedule started.  It is cut into **scans**, one shard of
+the host list each.  A scan has at most two **attempts** (a task that dies is started once
+more).  Every name of an object in a bucket is made here, and never from a report's text.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from glovebox.siteaudit.settings import AuditSettings
+
+MAX_ATTEMPTS = 2
+"""A task that died is started once more; a second death is the target's or our defect."""
+MAX_SHARD_HOSTS = 500
+"""A shard's names must fit one DynamoDB item (400 KB at 253 bytes a name, with room to spare)."""
+DEFAULT_SHARD_HOSTS = 200
+"""At two or more sites a second and one Shodan look-up a second, a shard takes minutes."""
+MAX_RUN_HOSTS = 50_000
+"""250 tasks; a longer list is a mistake, or wants runs of its own."""
+MAX_REPORT_BYTES = 64 << 20
+"""What the upload form admits and ingest reads: 500 records of 128 KB."""
+MAX_MANIFEST_BYTES = 64 << 10
+"""The manifest holds counts, one digest and a bounded tail."""
+
+RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+SCAN_ID = re.compile(r"([0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})-([0-9]{4})")
+RUN_SORT_KEY = "run"
+"""The range key under which a run's own item stands beside its scans."""
+
+
+class ScanState(StrEnum):
+    """`requested → launching → running → ingesting → completed`, or one of the other ends."""
+
+    REQUESTED = "requested"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    INGESTING = "ingesting"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    UNTRUSTED = "untrusted"
+
+    @property
+    def ended(self) -> bool:
+        return self in ENDED
+
+
+ENDED = frozenset(
+    {
+        ScanState.COMPLETED,
+        ScanState.PARTIAL,
+        ScanState.FAILED,
+        ScanState.EXPIRED,
+        ScanState.CANCELLED,
+        ScanState.UNTRUSTED,
+    }
+)
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PARTIAL = "partial"
+    """Some hosts have no record; the run names them."""
+    FAILED = "failed"
+    """No host has one."""
+
+
+class _Message(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Crosses a boundary as JSON: strict when read."""
+
+
+class SiteScanRequest(_Message, kw_only=True):
+    """What the inlet hands to the site auditor as `request.json`."""
+
+    scan_id: Annotated[str, Meta(max_length=64)]
+    attempt: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
+    scan_date: Annotated[str, Meta(max_length=32)]
+    hosts: Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=MAX_SHARD_HOSTS)]
+    settings: AuditSettings
+
+
+class UploadForm(_Message, kw_only=True):
+    """A presigned POST: one key, one type, a range of sizes, a few minutes."""
+
+    url: str
+    fields: dict[str, str]
+
+
+class OutletOrder(_Message, kw_only=True):
+    """What the outlet alone holds: where the report and then the manifest go."""
+
+    scan_id: str
+    attempt: int
+    report: UploadForm
+    manifest: UploadForm
+    max_report_bytes: int = MAX_REPORT_BYTES
+
+
+class Manifest(_Message, kw_only=True):
+    """Written last by the outlet; its arrival starts ingest."""
+
+    scan_id: Annotated[str, Meta(max_length=64)]
+    attempt: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
+    report_uploaded: bool
+    report_bytes: Annotated[int, Meta(ge=0)] = 0
+    report_sha256: Annotated[str, Meta(max_length=64)] = ""
+    report_lines: Annotated[int, Meta(ge=0)] = 0
+    scanner_exit: Annotated[int, Meta(ge=-255, le=255)] | None = None
+    """`None` where the scanner left no exit code: it was killed."""
+    reason: Annotated[str, Meta(max_length=512)] = ""
+    """Why there is no report, or why it was cut."""
+    log_tail: Annotated[str, Meta(max_length=8_192)] = ""
+    """The end of the scanner's log, redacted and bounded."""
+
+
+REPORT_FILE = "report.jsonl"
+MANIFEST_FILE = "manifest.json"
+EXIT_FILE = "exit.json"
+"""`{"exit": N}`, written by the scanner's launcher in `/glovebox/out` when the scanner has ended."""
+LOG_FILE = "scanner.log"
+
+
+def scan_id_of(run_id: str, shard: int) -> str:
+    """Shards count from 0."""
+    return f"{run_id}-{shard:04d}"
+
+
+def run_id_of(scan_id: str) -> str:
+    """Raises ValueError for anything that is not a scan id."""
+    match = SCAN_ID.fullmatch(scan_id)
+    if match is None:
+        raise ValueError(f"{scan_id!r} is not a scan id")
+    return match.group(1)
+
+
+def report_key(scan_id: str, attempt: int) -> str:
+    return f"results/{scan_id}/{attempt}/{REPORT_FILE}"
+
+
+def manifest_key(scan_id: str, attempt: int) -> str:
+    return f"results/{scan_id}/{attempt}/{MANIFEST_FILE}"
+
+
+def handoff_key(scan_id: str, attempt: int, name: str) -> str:
+    """`name`: `request.json`, `inlet.env` or `outlet.env`."""
+    return f"handoff/{scan_id}/{attempt}/{name}"
