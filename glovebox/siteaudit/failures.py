@@ -11,6 +11,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from glovebox.siteaudit.record import Failure
+
+MAX_DETAIL = 2_048
+"""What `record.Text` holds; a longer detail is cut, because a server may have written it."""
+MAX_WHERE = 256
+"""What `record.Word` holds."""
+
 
 class Fault(StrEnum):
     """Who has to act."""
@@ -160,3 +167,19 @@ def kind_of(failure_class: str) -> FailureKind:
     Raises KeyError for a class that does not exist, which is a defect of the caller.
     """
     return FAILURES[failure_class.partition(":")[0]]
+
+
+def make_failure(failure_class: str, detail: str = "", where: str = "") -> Failure:
+    """The record's entry for `failure_class`: its stage, fault and fix, and what was seen (`detail`) at `where`.
+
+    Raises KeyError for a class that does not exist, which is a defect of the caller.
+    """
+    kind = kind_of(failure_class)
+    return Failure(
+        failure_class=failure_class,
+        stage=kind.stage,
+        fault=kind.fault,
+        fix=kind.fix,
+        detail=detail[:MAX_DETAIL],
+        where=where[:MAX_WHERE],
+    )
