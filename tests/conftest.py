@@ -1,0 +1,51 @@
+"""What a machine lacks is said once, here: such tests skip with the reason, and in CI they fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+
+def _lacks_node() -> str | None:
+    return None if shutil.which("npm") else "npm is not installed (Node's package manager)"
+
+
+def _lacks_browser() -> str | None:
+    if shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome"):
+        return None
+    return "Chromium is not installed (Debian: apt install chromium)"
+
+
+def _lacks_openssl() -> str | None:
+    return None if shutil.which("openssl") else "the openssl command is not installed"
+
+
+def _lacks_containers() -> str | None:
+    if os.geteuid() != 0:
+        return "building the images offline needs root"
+    missing = [tool for tool in ("podman", "mmdebstrap") if not shutil.which(tool)]
+    return f"not installed: {', '.join(missing)}" if missing else None
+
+
+PROBES: dict[str, Callable[[], str | None]] = {
+    "node": _lacks_node,
+    "browser": _lacks_browser,
+    "openssl": _lacks_openssl,
+    "containers": _lacks_containers,
+}
+"""Marker → why this machine cannot run such tests, or `None`."""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, probe in PROBES.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        lacking = probe()
+        if lacking is None:
+            continue
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must run this test, but {lacking}", pytrace=False)
+        pytest.skip(lacking)
