@@ -70,7 +70,7 @@ class LineNote(Struct, frozen=True, kw_only=True, rename="camel"):
     text: str
     """The line, cut and with hidden characters made visible."""
     reason: str
-    used: bool
+    used: bool = False
     """Whether its host is audited all the same."""
 
 
