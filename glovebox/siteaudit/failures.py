@@ -150,6 +150,10 @@ FAILURES: Mapping[str, FailureKind] = {
     "http_protocol_error": FailureKind(
         Stage.HTTP, Fault.THEIRS, "What answers on this port does not speak HTTP/1.1: check what listens there."
     ),
+    # All of it
+    "site_timeout": FailureKind(
+        Stage.HTTP, Fault.THEIRS, "The site answers so slowly that its audit was ended: find out what holds answers back."
+    ),
     # Ours
     "egress_denied": FailureKind(
         Stage.US, Fault.OURS, "The gateway refused the connection: see the egress ledger of this scan."
