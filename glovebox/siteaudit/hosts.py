@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import idna
-from msgspec import Struct
 from publicsuffixlist import PublicSuffixList
 
 from glovebox.errors import InputError
+from glovebox.siteaudit.notes import LineNote
 from glovebox.text import visible
 
 MAX_LIST_BYTES = 16 << 20
@@ -60,18 +60,6 @@ _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _NUMERIC_END = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _SECRETS = ((re.compile(r"//[^/@]*@"), "//…@"), (re.compile(r"\?.*"), "?…"))
 """Passwords and tokens in pasted URLs must not reach a note, because notes are stored and published."""
-
-
-class LineNote(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What happened to one line that was not simply a name."""
-
-    line: int
-    """Counted from 1."""
-    text: str
-    """The line, cut and with hidden characters made visible."""
-    reason: str
-    used: bool = False
-    """Whether its host is audited all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from glovebox.siteaudit.hosts import LineNote
+from glovebox.siteaudit.notes import LineNote
 from glovebox.siteaudit.record import SiteRecord
 
 OK = "ok"
