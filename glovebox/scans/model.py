@@ -78,7 +78,7 @@ class _Message(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
     """Crosses a boundary as JSON: strict when read."""
 
 
-class SiteScanRequest(_Message, kw_only=True):
+class SiteScanRequest(_Message, frozen=True, kw_only=True):
     """What the inlet hands to the site auditor as `request.json`."""
 
     scan_id: Annotated[str, Meta(max_length=64)]
@@ -88,14 +88,14 @@ class SiteScanRequest(_Message, kw_only=True):
     settings: AuditSettings
 
 
-class UploadForm(_Message, kw_only=True):
+class UploadForm(_Message, frozen=True, kw_only=True):
     """A presigned POST: one key, one type, a range of sizes, a few minutes."""
 
     url: str
     fields: dict[str, str]
 
 
-class OutletOrder(_Message, kw_only=True):
+class OutletOrder(_Message, frozen=True, kw_only=True):
     """What the outlet alone holds: where the report and then the manifest go."""
 
     scan_id: str
@@ -105,7 +105,7 @@ class OutletOrder(_Message, kw_only=True):
     max_report_bytes: int = MAX_REPORT_BYTES
 
 
-class Manifest(_Message, kw_only=True):
+class Manifest(_Message, frozen=True, kw_only=True):
     """Written last by the outlet; its arrival starts ingest."""
 
     scan_id: Annotated[str, Meta(max_length=64)]

@@ -1,0 +1,245 @@
+"""A run and its scans as they are stored, and the only ways in which a scan may change.
+
+Every change is a pure function from one `Scan` to the next.  The store writes the next one
+only where the former still stands (`revision`), so events may repeat, overtake each other
+and run twice at once: the loser raises ConflictError and nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from glovebox.errors import ConflictError
+from glovebox.scans.model import MAX_ATTEMPTS, RunState, ScanState
+from glovebox.siteaudit.notes import LineNote
+
+MAX_NOTES = 1_000
+"""Entries of a list inside an item that only informs: rejected lines, missing names of a run."""
+MAX_NOTE_BYTES = 100_000
+"""A DynamoDB item holds 400 KB; three such lists and a shard's names fit."""
+LISTED_REJECTIONS = 100
+"""Rejected lines of a report that a scan names; all are counted."""
+
+
+class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One shard of a run, at its present attempt."""
+
+    scan_id: str
+    state: ScanState
+    attempt: int
+    hosts: tuple[str, ...]
+    requested_at: str
+    changed_at: str
+    """When `state` or `attempt` last changed."""
+    enrichment: bool = False
+    """Whether a step for Shodan follows the audit."""
+    launches: int = 0
+    """Tasks that could not be started, so that the next one is asked for under a new token."""
+    task_arn: str | None = None
+    deadline: int | None = None
+    """Epoch seconds."""
+    started_at: str | None = None
+    stopped_at: str | None = None
+    """When the task was seen to stop, where its manifest is still awaited."""
+    ended_at: str | None = None
+    counts: dict[str, int] = {}
+    """Records by failure class, `ok` for none."""
+    missing: tuple[str, ...] | None = None
+    """Hosts without a record; `None` before the first report."""
+    rejected: tuple[str, ...] = ()
+    rejected_count: int = 0
+    reason: str | None = None
+    """Why it ended as it did, or why it was tried again."""
+    report_key: str | None = None
+    report_version: str | None = None
+    enriched_at: str | None = None
+    enrichment_note: str | None = None
+    revision: int = 0
+
+    @property
+    def open_hosts(self) -> tuple[str, ...]:
+        """The hosts that the present attempt is about: those without a record so far."""
+        return self.hosts if self.missing is None else self.missing
+
+    @property
+    def open_steps(self) -> int:
+        """What the run still waits for from this scan."""
+        return (not self.state.ended) + (self.enrichment and self.enriched_at is None)
+
+
+class Run(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What was asked for as a whole."""
+
+    run_id: str
+    state: RunState
+    requested_at: str
+    requested_by: str
+    scan_date: str
+    hosts: int
+    shards: int
+    pending: int
+    kind: str = "site"
+    rejected_lines: tuple[LineNote, ...] = ()
+    rejected_count: int = 0
+    counts: dict[str, int] = {}
+    missing: tuple[str, ...] = ()
+    """At most `MAX_NOTES` names; `missing_count` says how many there are, each scan names its own."""
+    missing_count: int = 0
+    ended_at: str | None = None
+    published_at: str | None = None
+    files: tuple[str, ...] = ()
+    notified_at: str | None = None
+    nudged_at: str | None = None
+    """When `watch` last woke the publication of a run whose steps are all done."""
+    revision: int = 0
+
+
+def stamp(moment: datetime) -> str:
+    """UTC to the second, with a Z: sorts as text."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_since(text: str, now: datetime) -> float:
+    return (now - datetime.fromisoformat(text)).total_seconds()
+
+
+def launching(scan: Scan, *, now: datetime, deadline: int) -> Scan:
+    """This attempt is being started, by whoever writes this first."""
+    _expect(scan, ScanState.REQUESTED)
+    return msgspec.structs.replace(
+        scan, state=ScanState.LAUNCHING, changed_at=stamp(now), deadline=deadline, task_arn=None
+    )
+
+
+def launched(scan: Scan, *, attempt: int, task_arn: str) -> Scan:
+    """The task exists.  Its own events may have come first, so any living state is fine."""
+    _expect_attempt(scan, attempt)
+    return scan if scan.task_arn else msgspec.structs.replace(scan, task_arn=task_arn)
+
+
+def released(scan: Scan, *, now: datetime, reason: str) -> Scan:
+    """No task was started; the same attempt waits for the next tick."""
+    _expect(scan, ScanState.LAUNCHING)
+    return msgspec.structs.replace(
+        scan,
+        state=ScanState.REQUESTED,
+        changed_at=stamp(now),
+        launches=scan.launches + 1,
+        deadline=None,
+        reason=reason,
+    )
+
+
+def running(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:
+    """The task runs; later states stay."""
+    _expect_attempt(scan, attempt, task_arn)
+    if scan.state not in (ScanState.REQUESTED, ScanState.LAUNCHING):
+        return scan
+    moment = stamp(now)
+    return msgspec.structs.replace(
+        scan, state=ScanState.RUNNING, changed_at=moment, started_at=moment, task_arn=task_arn
+    )
+
+
+def stopped(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:
+    """The task ended well and its manifest is on the way."""
+    _expect_attempt(scan, attempt, task_arn)
+    return scan if scan.stopped_at else msgspec.structs.replace(scan, stopped_at=stamp(now))
+
+
+def ingesting(scan: Scan, *, attempt: int, now: datetime) -> Scan:
+    """A manifest arrived.  A second ingest of the same one may go on: it writes the same items."""
+    _expect_attempt(scan, attempt)
+    if scan.state is ScanState.INGESTING:
+        return scan
+    return msgspec.structs.replace(scan, state=ScanState.INGESTING, changed_at=stamp(now))
+
+
+def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
+    """The attempt is lost: the next one begins with what is missing, or the scan ends.
+
+    A scan that has records of an earlier attempt ends `partial`, else as `end` says.
+    """
+    if scan.state.ended:
+        raise ConflictError(f"Scan {scan.scan_id} has ended already.")
+    if scan.attempt < MAX_ATTEMPTS:
+        return msgspec.structs.replace(
+            scan,
+            state=ScanState.REQUESTED,
+            attempt=scan.attempt + 1,
+            changed_at=stamp(now),
+            task_arn=None,
+            deadline=None,
+            stopped_at=None,
+            reason=reason,
+        )
+    return failed(scan, now=now, reason=reason, end=end)
+
+
+def failed(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
+    """The scan ends without another attempt; hosts without a record are missing."""
+    state = ScanState.PARTIAL if scan.counts else end
+    return finished(scan, state=state, now=now, reason=reason)
+
+
+def finished(scan: Scan, *, state: ScanState, now: datetime, reason: str | None) -> Scan:
+    """The audit's last word.  Where nothing was recorded there is nothing to enrich either."""
+    if scan.state.ended:
+        raise ConflictError(f"Scan {scan.scan_id} has ended already.")
+    moment = stamp(now)
+    return msgspec.structs.replace(
+        scan,
+        state=state,
+        changed_at=moment,
+        ended_at=moment,
+        reason=reason,
+        missing=scan.open_hosts,
+        enriched_at=moment if scan.enrichment and not scan.counts else scan.enriched_at,
+    )
+
+
+def enriched(scan: Scan, *, now: datetime, note: str | None) -> Scan:
+    """The step for Shodan is done, or given up with a note."""
+    if not scan.state.ended:
+        raise ConflictError(f"Scan {scan.scan_id} has not ended yet.")
+    if scan.enriched_at is not None:
+        return scan
+    return msgspec.structs.replace(scan, enriched_at=stamp(now), enrichment_note=note)
+
+
+def bounded(texts: Iterable[str]) -> tuple[str, ...]:
+    """The first of `texts` that fit the part of an item which only informs."""
+    kept: list[str] = []
+    room = MAX_NOTE_BYTES
+    for text in texts:
+        room -= len(text.encode()) + 8
+        if room < 0 or len(kept) == MAX_NOTES:
+            break
+        kept.append(text)
+    return tuple(kept)
+
+
+def bounded_lines(lines: Iterable[LineNote]) -> tuple[LineNote, ...]:
+    """The first rejected lines that fit the run's item."""
+    kept = list(lines)
+    shown = bounded(f"{line.line:48}{line.text}{line.reason}" for line in kept[:MAX_NOTES])
+    return tuple(kept[: len(shown)])
+
+
+def _expect(scan: Scan, state: ScanState) -> None:
+    if scan.state is not state:
+        raise ConflictError(f"Scan {scan.scan_id} is {scan.state}, not {state}.")
+
+
+def _expect_attempt(scan: Scan, attempt: int, task_arn: str | None = None) -> None:
+    """What is reported must be about the attempt, and the task, that counts now."""
+    if scan.state.ended:
+        raise ConflictError(f"Scan {scan.scan_id} has ended already.")
+    if scan.attempt != attempt:
+        raise ConflictError(f"Scan {scan.scan_id} is at attempt {scan.attempt}, not {attempt}.")
+    if task_arn and scan.task_arn and scan.task_arn != task_arn:
+        raise ConflictError(f"Scan {scan.scan_id} runs in another task.")
