@@ -119,6 +119,11 @@ FAILURES: Mapping[str, FailureKind] = {
     "weak_key": FailureKind(
         Stage.CERTIFICATE, Fault.THEIRS, "Reissue with a key of RSA 2048 bits or more, or ECDSA P-256 or better."
     ),
+    "unsupported_key": FailureKind(
+        Stage.CERTIFICATE,
+        Fault.THEIRS,
+        "Reissue with RSA or with ECDSA on P-256 or P-384: browsers take no other kind of key.",
+    ),
     "weak_signature": FailureKind(
         Stage.CERTIFICATE, Fault.THEIRS, "Reissue with a SHA-256 signature or better."
     ),

@@ -32,7 +32,7 @@ class _Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     """A part of the record: immutable, named in camelCase in JSON, strict when read back."""
 
 
-class Failure(_Part, kw_only=True):
+class Failure(_Part, frozen=True, kw_only=True):
     """One thing that stopped the audit at some stage, or is wrong with the site's certificate."""
 
     failure_class: Word
@@ -49,13 +49,13 @@ class Failure(_Part, kw_only=True):
 # ---------------------------------------------------------------- what the original has
 
 
-class Request(_Part, kw_only=True):
+class Request(_Part, frozen=True, kw_only=True):
     headers: dict[Word, HeaderText]
     request_time: Word
     request_url: Text
 
 
-class Response(_Part, kw_only=True):
+class Response(_Part, frozen=True, kw_only=True):
     status_code: Annotated[int, Meta(ge=0, le=999)]
     url: Text
     headers: Annotated[dict[Word, HeaderText], Meta(max_length=200)]
@@ -65,7 +65,7 @@ class Response(_Part, kw_only=True):
     """SHA-256 of that body, in hexadecimal."""
 
 
-class CertData(_Part, kw_only=True):
+class CertData(_Part, frozen=True, kw_only=True):
     """The site's own certificate, in the original's names."""
 
     cert_matches_hostname: bool | None
@@ -94,19 +94,20 @@ STATUS_CODES = {
     "weak_signature": 8,
     "revoked": 9,
     "invalid_chain": 10,
+    "unsupported_key": 11,
     "not_tested": 99,
 }
 """`certData.statusCode` a reason.  The original folded three causes into -1."""
 
 
-class TlsServerInfo(_Part, kw_only=True):
+class TlsServerInfo(_Part, frozen=True, kw_only=True):
     highest_tls_version_supported: Word | None = field(name="highestTLSVersionSupported", default=None)
     tls_cipher_supported: Word | None = field(name="TLSCipherSupported", default=None)
     hostname: Word | None = None
     tls_server_name_indication: Word | None = field(name="TLSServerNameIndication", default=None)
 
 
-class Shodan(_Part, kw_only=True):
+class Shodan(_Part, frozen=True, kw_only=True):
     """What Shodan knows of the address; `status` says why there is nothing."""
 
     status: Literal["found", "unknown_address", "pending", "failed", "off"]
@@ -127,7 +128,7 @@ class Shodan(_Part, kw_only=True):
 # ---------------------------------------------------------------- ours
 
 
-class Dns(_Part, kw_only=True):
+class Dns(_Part, frozen=True, kw_only=True):
     addresses: Annotated[list[Word], Meta(max_length=64)] = []
     """IPv4 and IPv6, in the order in which they are tried."""
     cnames: Annotated[list[Word], Meta(max_length=32)] = []
@@ -135,7 +136,7 @@ class Dns(_Part, kw_only=True):
     ipv6: Answer = "unknown"
 
 
-class Hop(_Part, kw_only=True):
+class Hop(_Part, frozen=True, kw_only=True):
     """One answer on a chain of redirects."""
 
     url: Text
@@ -145,7 +146,7 @@ class Hop(_Part, kw_only=True):
     """How this hop sends the visitor on."""
 
 
-class Suite(_Part, kw_only=True):
+class Suite(_Part, frozen=True, kw_only=True):
     """One cipher suite as accepted for one version."""
 
     name: Word
@@ -156,7 +157,7 @@ class Suite(_Part, kw_only=True):
     """The group or the size that the server used: `x25519`, `secp256r1`, `DH 2048`, `RSA`."""
 
 
-class VersionReport(_Part, kw_only=True):
+class VersionReport(_Part, frozen=True, kw_only=True):
     version: VersionName
     supported: Answer
     suites: Annotated[list[Suite], Meta(max_length=400)] = []
@@ -167,7 +168,7 @@ class VersionReport(_Part, kw_only=True):
     """Why the version, or part of its suites, could not be tested."""
 
 
-class TlsReport(_Part, kw_only=True):
+class TlsReport(_Part, frozen=True, kw_only=True):
     address: Word
     port: Annotated[int, Meta(ge=1, le=65_535)]
     versions: Annotated[list[VersionReport], Meta(max_length=8)] = []
@@ -193,7 +194,7 @@ class TlsReport(_Part, kw_only=True):
     """What keeps the site from the next better Mozilla profile."""
 
 
-class CertificateSummary(_Part, kw_only=True):
+class CertificateSummary(_Part, frozen=True, kw_only=True):
     """One certificate as sent."""
 
     subject: Text
@@ -204,11 +205,14 @@ class CertificateSummary(_Part, kw_only=True):
     key_type: Word
     """`RSA`, `ECDSA`, `Ed25519`, `Ed448`, `DSA`."""
     key_bits: Count
+    key_curve: Word | None = None
+    """`prime256v1`, `secp384r1` and so on; `None` where the key is not on a named curve."""
     signature_algorithm: Word
+    """OpenSSL's name: `sha256WithRSAEncryption`, `ecdsa-with-SHA256`; a dotted number where unknown."""
     fingerprint_sha256: Word
 
 
-class CertificateReport(_Part, kw_only=True):
+class CertificateReport(_Part, frozen=True, kw_only=True):
     names: Annotated[list[Word], Meta(max_length=500)] = []
     """Subject alternative names of the site's certificate."""
     chain: Annotated[list[CertificateSummary], Meta(max_length=20)] = []
@@ -229,7 +233,7 @@ class CertificateReport(_Part, kw_only=True):
     crl: Literal["good", "revoked", "no_crl", "unavailable", "invalid", "not_tested"] = "not_tested"
 
 
-class HeaderJudgement(_Part, kw_only=True):
+class HeaderJudgement(_Part, frozen=True, kw_only=True):
     """One header, or one cookie, and what to think of it."""
 
     header: Word
@@ -238,7 +242,7 @@ class HeaderJudgement(_Part, kw_only=True):
     value: HeaderText | None = None
 
 
-class ScoredTest(_Part, kw_only=True):
+class ScoredTest(_Part, frozen=True, kw_only=True):
     """One of MDN HTTP Observatory's ten tests."""
 
     name: Word
@@ -247,7 +251,7 @@ class ScoredTest(_Part, kw_only=True):
     score_modifier: int
 
 
-class HeaderReport(_Part, kw_only=True):
+class HeaderReport(_Part, frozen=True, kw_only=True):
     judgements: Annotated[list[HeaderJudgement], Meta(max_length=200)] = []
     score: int | None = None
     """Equal to MDN HTTP Observatory's; `None` where there was no page to judge."""
@@ -255,7 +259,7 @@ class HeaderReport(_Part, kw_only=True):
     tests: Annotated[list[ScoredTest], Meta(max_length=20)] = []
 
 
-class Bod1801(_Part, kw_only=True, rename=None):
+class Bod1801(_Part, frozen=True, kw_only=True, rename=None):
     """The columns of pshtt, which CISA's directive 18-01 made the field's names."""
 
     live: bool = field(name="Live")
@@ -275,7 +279,7 @@ class Bod1801(_Part, kw_only=True, rename=None):
     domain_uses_strong_hsts: bool = field(name="Domain Uses Strong HSTS")
 
 
-class SiteRecord(_Part, kw_only=True):
+class SiteRecord(_Part, frozen=True, kw_only=True):
     """One site at one date."""
 
     fqdn: Word = field(name="FQDN")
