@@ -164,6 +164,9 @@ FAILURES: Mapping[str, FailureKind] = {
         Stage.US, Fault.OURS, "The gateway refused the connection: see the egress ledger of this scan."
     ),
     "proxy_error": FailureKind(Stage.US, Fault.OURS, "The gateway failed: see its health and its log."),
+    "resolver_unreachable": FailureKind(
+        Stage.US, Fault.OURS, "Our own name server does not answer: check the resolver that this audit uses."
+    ),
     "internal_error": FailureKind(
         Stage.US, Fault.OURS, "A defect of Glovebox: report it with the exception's type."
     ),
