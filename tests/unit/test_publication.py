@@ -23,31 +23,11 @@ from glovebox.sites.publication import (
 from glovebox.sites.summary import RunSummary, summarise
 from tests.records import SCAN_DATE, failed_record, good_record
 
-FIRST_COLUMNS = [
-    "domain",
-    "hostname",
-    "ip",
-    "TLSRedirect",
-    "redirectType",
-    "TLSSiteExist",
-    "serialNumber",
-    "notValidBefore",
-    "notValidAfter",
-    "signatureHashAlgorithm",
-    "statusCode",
-    "statusMessage",
-    "issuerCommonName",
-    "Server",
-    "X-Powered-By",
-    "asn",
-    "asnCountryCode",
-    "isp",
-    "formFields",
-    "siteTitle",
-    "shodan_ports",
-    "shodan_last_update",
-    "html_size",
-]
+FIRST_COLUMNS = (
+    "domain,hostname,ip,TLSRedirect,redirectType,TLSSiteExist,serialNumber,notValidBefore,notValidAfter,"
+    "signatureHashAlgorithm,statusCode,statusMessage,issuerCommonName,Server,X-Powered-By,asn,"
+    "asnCountryCode,isp,formFields,siteTitle,shodan_ports,shodan_last_update,html_size"
+)
 
 RECORDS = [good_record("www.example.com"), failed_record("gone.example.com", "nxdomain", "no such name")]
 REJECTED = LineNote(line=3, text="localhost", reason="no public name")
@@ -73,7 +53,7 @@ def rows_of(records: list[SiteRecord]) -> list[dict[str, str]]:
 
 def test_the_csv_begins_with_the_fields_23_columns_in_order() -> None:
     header = publish(RECORDS).read("output.csv").decode().split("\r\n")[0]
-    assert header.split(",")[:23] == FIRST_COLUMNS
+    assert header.startswith(FIRST_COLUMNS + ",")
 
 
 def test_a_whole_record_fills_the_columns() -> None:
@@ -86,7 +66,7 @@ def test_a_whole_record_fills_the_columns() -> None:
         last_update="2026-03-01",
     )
     (row,) = rows_of([good_record(shodan=shodan)])
-    assert [row[name] for name in FIRST_COLUMNS] == [
+    assert [row[name] for name in FIRST_COLUMNS.split(",")] == [
         *("example.com", "www", "192.0.2.10", "True", "HTTP Status Code", "True"),
         *("0a1b2c", "2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z", "sha256", "0", "valid", "Example CA"),
         *("nginx", "PHP/8.3", "AS64500", "SG", "An ISP", "2", "An example", "80 443", "2026-03-01", "5120"),
