@@ -6,7 +6,6 @@ command line and the `enrich` function share it.  It never runs inside the scann
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from glovebox.errors import UpstreamError
+from glovebox.errors import RefusedError, UpstreamError
+from glovebox.scans.state import stamp
+from glovebox.siteaudit.addresses import public_address
 from glovebox.siteaudit.record import Shodan
 
 CACHE_DAYS = 7
@@ -27,7 +28,6 @@ BACK_OFF = (2.0, 4.0, 8.0)
 """Seconds before each further try of a request that may succeed later."""
 MAX_RETRY_AFTER = 60.0
 """A longer wait than Shodan may ask of us is a failure."""
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class ShodanFailure(StrEnum):
@@ -136,8 +136,7 @@ def look_up(
 
 def expires(answer: Shodan) -> datetime:
     """When an answer is too old to be used again; raises ValueError for one without a date."""
-    looked_up = datetime.strptime(answer.looked_up or "", TIME_FORMAT).replace(tzinfo=UTC)
-    return looked_up + timedelta(days=CACHE_DAYS)
+    return datetime.fromisoformat(answer.looked_up or "").astimezone(UTC) + timedelta(days=CACHE_DAYS)
 
 
 def _remembered(answer: Shodan | None, now: datetime) -> Shodan | None:
@@ -151,9 +150,10 @@ def _remembered(answer: Shodan | None, now: datetime) -> Shodan | None:
 def _is_public(address: str) -> bool:
     """False also for what is no address: a hostile scanner may have written the record."""
     try:
-        return "%" not in address and ipaddress.ip_address(address).is_global
-    except ValueError:
+        public_address(address)
+    except RefusedError:
         return False
+    return True
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ class _Asker:
 
     def _answer(self, address: str) -> Shodan:
         found = self.port.host(address)
-        looked_up = self.clock.now().strftime(TIME_FORMAT)
+        looked_up = stamp(self.clock.now())
         if found is None:
             return Shodan(status="unknown_address", ip_str=address, looked_up=looked_up)
         return replace(found, looked_up=looked_up)
