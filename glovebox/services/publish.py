@@ -1,0 +1,118 @@
+"""Closing a run whose last step is done, and writing its files for the public."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, cast
+
+import msgspec
+
+from glovebox import log
+from glovebox.errors import ConflictError
+from glovebox.scans.model import RUN_SORT_KEY, RunState, ScanState
+from glovebox.scans.ports import Clock, ScanStore
+from glovebox.scans.state import Run, Scan, bounded, stamp
+from glovebox.services.events import changed_items
+from glovebox.siteaudit.record import SiteRecord, from_json
+from glovebox.sites.ports import Publication, SiteStore
+from glovebox.sites.publication import CSV_FILE, FULL_FILE, JSONL_FILE, publication_key, write_publication
+from glovebox.sites.summary import RunSummary
+
+_TYPES = {
+    CSV_FILE: "text/csv; charset=utf-8",
+    JSONL_FILE: "application/x-ndjson",
+    FULL_FILE: "application/json",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    store: ScanStore
+    sites: SiteStore
+    publication: Publication
+    clock: Clock
+
+    def handle(self, event: object) -> None:
+        """Publish the runs of a stream event that wait for it.  Raises InputError for another event."""
+        for run_id, sort_key in changed_items(event):
+            if sort_key == RUN_SORT_KEY:
+                self._publish(run_id)
+
+    def _publish(self, run_id: str) -> None:
+        run = self.store.run(run_id)
+        if run.pending > 0 or run.published_at is not None:
+            return
+        scans = self.store.scans(run_id)
+        files = self._write(run, scans) if any(scan.counts for scan in scans) else ()
+        now = stamp(self.clock())
+        published = msgspec.structs.replace(closed(run, scans, now), published_at=now, files=files)
+        try:
+            self.store.replace_run(run, published)
+        except ConflictError:
+            # The files are the same, byte by byte, whoever wrote them last.
+            log.info("somebody else published this run", runId=run_id)
+            return
+        log.info("run published", runId=run_id, state=published.state.value, missing=published.missing_count)
+
+    def _write(self, run: Run, scans: Sequence[Scan]) -> tuple[str, ...]:
+        """The zip, and its files beside it; the zip last, because the list of scans shows zips."""
+        key = publication_key(run.run_id, run.scan_date)
+        with tempfile.TemporaryFile() as out:
+            write_publication(self._records(run, scans), summary_of_run(run, scans), out)
+            out.seek(0)
+            keys = []
+            with zipfile.ZipFile(out) as archive:
+                for name, content_type in _TYPES.items():
+                    keys.append(f"{key.removesuffix('.zip')}/{name}")
+                    with archive.open(name) as member:
+                        self.publication.put(keys[-1], cast("IO[bytes]", member), content_type)
+            out.seek(0)
+            self.publication.put(key, out, "application/zip")
+        return (key, *keys)
+
+    def _records(self, run: Run, scans: Sequence[Scan]) -> Iterator[SiteRecord]:
+        hosts = (host for scan in scans for host in scan.hosts)
+        return (from_json(line) for line in self.sites.records(hosts, run.scan_date))
+
+
+def summary_of_run(run: Run, scans: Sequence[Scan]) -> RunSummary:
+    """The run as its files and its mail tell it."""
+    missing = [host for scan in scans for host in scan.missing or ()]
+    counts = _counts(scans)
+    return RunSummary(
+        run_id=run.run_id,
+        scan_date=run.scan_date,
+        hosts=run.hosts,
+        records=sum(counts.values()),
+        counts=counts,
+        missing=missing,
+        rejected_lines=list(run.rejected_lines),
+        rejected_count=run.rejected_count,
+        partial=bool(missing),
+    )
+
+
+def closed(run: Run, scans: Sequence[Scan], now: str) -> Run:
+    """The run with its end: what its scans came to."""
+    missing = [host for scan in scans for host in scan.missing or ()]
+    counts = _counts(scans)
+    if not counts:
+        state = RunState.FAILED
+    elif missing or any(scan.state is not ScanState.COMPLETED for scan in scans):
+        state = RunState.PARTIAL
+    else:
+        state = RunState.COMPLETED
+    return msgspec.structs.replace(
+        run, state=state, counts=counts, missing=bounded(missing), missing_count=len(missing), ended_at=now
+    )
+
+
+def _counts(scans: Sequence[Scan]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for scan in scans:
+        total.update(scan.counts)
+    return dict(total.most_common())

@@ -1,0 +1,274 @@
+"""Seeing to it that every scan ends: task events as they come, and a tick every minute for what never came.
+
+Events repeat, overtake each other and get lost.  So an event only ever makes a scan's item
+say more, and the tick decides by the item alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from glovebox import log
+from glovebox.errors import ConflictError, InputError, NotFoundError, UpstreamError
+from glovebox.scans.changing import Transition, change
+from glovebox.scans.model import MAX_ATTEMPTS, SCAN_ID, ScanState, handoff_key
+from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Tasks
+from glovebox.scans.sanitise import plain
+from glovebox.scans.state import (
+    Run,
+    Scan,
+    enriched,
+    failed,
+    given_up,
+    released,
+    running,
+    seconds_since,
+    stamp,
+    stopped,
+)
+
+WAITING_SECONDS = 60
+"""A scan that `launch` has not come to yet is left to it for so long."""
+CAPACITY_SECONDS = 2 * 3_600
+"""A region without room for so long will not have it before people look."""
+LAUNCHING_SECONDS = 600
+"""`launch` was cut off between its claim and the task, which are a second apart."""
+INGEST_SECONDS = 15 * 60
+"""From a task's good end to the end of its scan; ingest is tried three times within it."""
+ENRICH_SECONDS = 3_600
+"""A shard's addresses at one look-up a second, tried three times."""
+PUBLISH_SECONDS = 20 * 60
+"""The longest that a publication may take, and a little."""
+MAX_LAUNCHES_PER_TICK = 50
+"""A region's burst of RunTask calls is smaller still; the rest waits for the next minute."""
+
+STARTED_BY = re.compile(rf"({SCAN_ID.pattern})-([1-{MAX_ATTEMPTS}])")
+"""`startedBy` of our tasks: how an event names its scan and attempt."""
+ENVIRONMENT_FILES = ("inlet.env", "outlet.env")
+HAND_OFF_FILES = (*ENVIRONMENT_FILES, "request.json")
+
+ShortText = Annotated[str, Meta(max_length=4_096)]
+
+
+class _Container(Struct, frozen=True, rename="camel"):
+    name: ShortText
+    exit_code: int | None = None
+    reason: ShortText = ""
+
+
+class TaskDetail(Struct, frozen=True, rename="camel"):
+    """What an ECS "Task State Change" says, as far as we read it."""
+
+    last_status: ShortText
+    task_arn: ShortText
+    started_by: ShortText = ""
+    stopped_reason: ShortText = ""
+    containers: list[_Container] = []
+
+
+class WatchEvent(Struct, frozen=True):
+    """A task's event, or the scheduled tick: `{"tick": true}`."""
+
+    detail: TaskDetail | None = None
+    tick: bool = False
+
+
+class Step(Enum):
+    """What a tick does about a scan."""
+
+    LEAVE = auto()
+    LAUNCH = auto()
+    """Ask `launch` to start the attempt."""
+    RELEASE = auto()
+    """Whoever was launching it is gone."""
+    EXPIRE = auto()
+    """Stop the task: it had its time."""
+    LOSE = auto()
+    """The task is gone and its report never came."""
+    ABANDON = auto()
+    """Nobody could start it for too long."""
+    SKIP_ENRICHMENT = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    store: ScanStore
+    hand_off: HandOff
+    tasks: Tasks
+    launcher: Launcher
+    clock: Clock
+
+    def handle(self, event: object) -> None:
+        """Raises InputError for what is neither a task's event nor a tick."""
+        try:
+            found = msgspec.convert(event, WatchEvent)
+        except msgspec.ValidationError as error:
+            raise InputError(f"The event is no task state change: {error}.") from error
+        if found.detail is not None:
+            self._task_changed(found.detail)
+        elif found.tick:
+            self._tick()
+        else:
+            raise InputError("The event is neither a task state change nor a tick.")
+
+    # ------------------------------------------------------------ events
+
+    def _task_changed(self, task: TaskDetail) -> None:
+        match = STARTED_BY.fullmatch(task.started_by)
+        if match is None:
+            log.info("task of somebody else", taskArn=task.task_arn)
+            return
+        scan_id, attempt = match[1], int(match[3])
+        if task.last_status == "RUNNING":
+            # The request stays until the end: a task may be reported before its first container has read it.
+            self._forget(scan_id, attempt, ENVIRONMENT_FILES)
+            transition: Transition = partial(
+                running, attempt=attempt, task_arn=task.task_arn, now=self.clock()
+            )
+        elif task.last_status == "STOPPED":
+            self._forget(scan_id, attempt, HAND_OFF_FILES)
+            transition = partial(_task_stopped, attempt=attempt, task=task, clock=self.clock)
+        else:
+            return
+        try:
+            after = change(self.store, scan_id, transition)
+        except (ConflictError, NotFoundError) as error:
+            log.info("task event is about the past", scanId=scan_id, attempt=attempt, reason=error.reason)
+            return
+        log.info(
+            "task event", scanId=scan_id, attempt=attempt, status=task.last_status, state=after.state.value
+        )
+        if after.state is ScanState.REQUESTED and task.last_status == "STOPPED":
+            self._launch(after)
+
+    def _forget(self, scan_id: str, attempt: int, names: tuple[str, ...]) -> None:
+        """Delete hand-off objects; where that fails the bucket's lifecycle does it within hours."""
+        try:
+            self.hand_off.delete(handoff_key(scan_id, attempt, name) for name in names)
+        except UpstreamError as error:
+            log.warning("hand-off not deleted", scanId=scan_id, attempt=attempt, reason=error.reason)
+
+    # ------------------------------------------------------------ tick
+
+    def _tick(self) -> None:
+        launches = 0
+        for run_id in self.store.open_runs():
+            run = self.store.run(run_id)
+            for scan, step in self._steps(run):
+                if step is Step.LAUNCH:
+                    launches += 1
+                    if launches > MAX_LAUNCHES_PER_TICK:
+                        continue
+                try:
+                    self._take(scan, step)
+                except UpstreamError as error:
+                    log.error("tick failed for a scan", scanId=scan.scan_id, reason=error.reason)
+            if run.pending == 0:
+                self._nudge(run)
+
+    def _steps(self, run: Run) -> Iterator[tuple[Scan, Step]]:
+        if run.pending == 0:
+            return
+        now = self.clock()
+        for scan in self.store.scans(run.run_id):
+            step = next_step(
+                scan,
+                age=seconds_since(scan.changed_at, now),
+                stopped_for=seconds_since(scan.stopped_at, now) if scan.stopped_at else None,
+                overdue=scan.deadline is not None and now.timestamp() > scan.deadline,
+            )
+            if step is not Step.LEAVE:
+                yield scan, step
+
+    def _take(self, scan: Scan, step: Step) -> None:
+        log.info("tick", scanId=scan.scan_id, attempt=scan.attempt, state=scan.state.value, step=step.name)
+        if step is Step.LAUNCH:
+            self._launch(scan)
+            return
+        if step is Step.EXPIRE and scan.task_arn:
+            self.tasks.stop(scan.task_arn, "The scan is past its deadline.")
+        try:
+            # The item as the tick saw it: whoever changed it meanwhile knows more.
+            after = _AFTER[step](scan, self.clock)
+            self.store.replace(scan, after)
+        except ConflictError as error:
+            log.info("the scan went on meanwhile", scanId=scan.scan_id, reason=error.reason)
+            return
+        if after.state is ScanState.REQUESTED:
+            self._launch(after)
+
+    def _launch(self, scan: Scan) -> None:
+        self.launcher.retry(scan.scan_id, scan.attempt)
+
+    def _nudge(self, run: Run) -> None:
+        """All steps are done and nobody published: touch the item, so that the stream says so again."""
+        now = self.clock()
+        since = run.nudged_at or run.ended_at or run.requested_at
+        if seconds_since(since, now) < PUBLISH_SECONDS:
+            return
+        log.warning("publication is late", runId=run.run_id)
+        try:
+            self.store.replace_run(run, msgspec.structs.replace(run, nudged_at=stamp(now)))
+        except ConflictError:
+            log.info("the run went on meanwhile", runId=run.run_id)
+
+
+def next_step(scan: Scan, *, age: float, stopped_for: float | None, overdue: bool) -> Step:
+    """What a scan needs now.  `age`: seconds since its state changed, `stopped_for`: since its task ended well."""
+    if scan.state.ended:
+        waits = scan.enrichment and scan.enriched_at is None
+        return Step.SKIP_ENRICHMENT if waits and age > ENRICH_SECONDS else Step.LEAVE
+    if scan.state is ScanState.REQUESTED:
+        if age > CAPACITY_SECONDS:
+            return Step.ABANDON
+        return Step.LAUNCH if age > WAITING_SECONDS else Step.LEAVE
+    if stopped_for is not None:
+        return Step.LOSE if stopped_for > INGEST_SECONDS else Step.LEAVE
+    if scan.state is ScanState.INGESTING:
+        return Step.LOSE if age > INGEST_SECONDS else Step.LEAVE
+    if scan.state is ScanState.LAUNCHING and scan.task_arn is None and age > LAUNCHING_SECONDS:
+        return Step.RELEASE
+    return Step.EXPIRE if overdue else Step.LEAVE
+
+
+def _task_stopped(scan: Scan, *, attempt: int, task: TaskDetail, clock: Clock) -> Scan:
+    """A task whose outlet ended well has a manifest on the way; any other is lost."""
+    after = stopped(scan, attempt=attempt, task_arn=task.task_arn, now=clock())
+    uploaded = any(container.name == "outlet" and container.exit_code == 0 for container in task.containers)
+    if uploaded or scan.state is ScanState.INGESTING:
+        return after
+    return given_up(scan, now=clock(), reason=f"The task ended without a report: {_why(task)}.")
+
+
+def _why(task: TaskDetail) -> str:
+    parts = [task.stopped_reason or "no reason given"]
+    for container in task.containers:
+        code = container.exit_code
+        ended = "did not run" if code is None else f"ended with {code}"
+        parts.append(f"{container.name} {ended}" + (f" ({container.reason})" if container.reason else ""))
+    return plain("; ".join(parts))[:400]
+
+
+_AFTER = {
+    Step.RELEASE: lambda scan, clock: released(scan, now=clock(), reason="The launch was cut off."),
+    Step.EXPIRE: lambda scan, clock: given_up(
+        scan, now=clock(), reason="The task was past its deadline.", end=ScanState.EXPIRED
+    ),
+    Step.LOSE: lambda scan, clock: given_up(
+        scan, now=clock(), reason="The task ended and its report was never ingested."
+    ),
+    Step.ABANDON: lambda scan, clock: failed(
+        scan, now=clock(), reason=scan.reason or "Nobody started the task."
+    ),
+    Step.SKIP_ENRICHMENT: lambda scan, clock: enriched(
+        scan, now=clock(), note="The look-ups were never finished."
+    ),
+}
