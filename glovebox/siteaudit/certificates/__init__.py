@@ -1,0 +1,1 @@
+"""What a browser would say of a site's certificate today, and why."""
