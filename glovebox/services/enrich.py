@@ -51,7 +51,7 @@ class Enrich:
         records = [from_json(line) for line in self.sites.records(scan.hosts, scan_date)]
         answers = self._answers(records, max(0.0, deadline - self.pace.monotonic()))
         self.sites.put(item_of(_with(record, answers), run_id) for record in records)
-        statuses = Counter(answer.status for answer in answers.values())
+        statuses: Counter[str] = Counter(answer.status for answer in answers.values())
         try:
             change(self.store, scan.scan_id, partial(enriched, now=self.clock(), note=_note(statuses)))
         except ConflictError as error:

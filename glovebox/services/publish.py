@@ -7,7 +7,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, cast
 
 import msgspec
 
@@ -69,7 +68,7 @@ class Publish:
                 for name, content_type in _TYPES.items():
                     keys.append(f"{key.removesuffix('.zip')}/{name}")
                     with archive.open(name) as member:
-                        self.publication.put(keys[-1], cast("IO[bytes]", member), content_type)
+                        self.publication.put(keys[-1], member, content_type)
             out.seek(0)
             self.publication.put(key, out, "application/zip")
         return (key, *keys)

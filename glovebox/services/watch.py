@@ -222,7 +222,7 @@ class Watch:
 
 
 def next_step(scan: Scan, *, age: float, stopped_for: float | None, overdue: bool) -> Step:
-    """What a scan needs now.  `age`: seconds since its state changed, `stopped_for`: since its task ended well."""
+    """What a scan needs, `age` seconds after its state changed, `stopped_for` after its task ended well."""
     if scan.state.ended:
         waits = scan.enrichment and scan.enriched_at is None
         return Step.SKIP_ENRICHMENT if waits and age > ENRICH_SECONDS else Step.LEAVE

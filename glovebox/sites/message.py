@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from glovebox.scans.sanitise import plain
 from glovebox.scans.state import Run
@@ -57,14 +58,10 @@ def _titled(title: str, entries: Sequence[str]) -> Iterator[str]:
 
 
 def _section(entries: Iterable[str], total: int) -> Iterator[str]:
-    shown = 0
-    for shown, entry in enumerate(entries, start=1):
-        if shown > MAX_ENTRIES:
-            shown = MAX_ENTRIES
-            break
-        yield f"  {entry}"
-    if total > shown:
-        yield f"  and {total - shown:,} more"
+    shown = list(islice(entries, MAX_ENTRIES))
+    yield from (f"  {entry}" for entry in shown)
+    if total > len(shown):
+        yield f"  and {total - len(shown):,} more"
 
 
 def _failure(site: SiteSummary) -> str:
