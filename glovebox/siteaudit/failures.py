@@ -90,6 +90,12 @@ FAILURES: Mapping[str, FailureKind] = {
     "tls_protocol_error": FailureKind(
         Stage.TLS, Fault.THEIRS, "What answers on this port does not speak TLS: serve TLS there, or close the port."
     ),
+    "tls_connection_closed": FailureKind(
+        Stage.TLS, Fault.THEIRS, "The server hangs up on a TLS hello without a word: find out what listens on the port."
+    ),
+    "tls_response_too_large": FailureKind(
+        Stage.TLS, Fault.THEIRS, "The server's handshake has no end: send the certificate and its intermediates only."
+    ),
     "no_common_version": FailureKind(
         Stage.TLS, Fault.THEIRS, "Enable TLS 1.2 and 1.3 with suites of Mozilla's intermediate profile."
     ),
