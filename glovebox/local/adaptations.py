@@ -1,0 +1,197 @@
+"""What the local cloud does otherwise than AWS: each change to a template, with its reason.
+
+The synthesized templates stay as they are; a copy is changed, and every change is printed.
+docs/local-cloud.md holds the same list; a test compares them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+Object: TypeAlias = dict[str, Json]
+
+_NO_EMULATION = "the emulator's CloudFormation does not know the type"
+LEFT_OUT_TYPES = {
+    "AWS::EC2::FlowLog": _NO_EMULATION,
+    "AWS::EC2::SecurityGroupEgress": _NO_EMULATION,
+    "AWS::EC2::SecurityGroupIngress": _NO_EMULATION,
+    "AWS::ECS::ClusterCapacityProviderAssociations": _NO_EMULATION,
+    "AWS::ApplicationAutoScaling::ScalableTarget": _NO_EMULATION,
+    "AWS::ApplicationAutoScaling::ScalingPolicy": _NO_EMULATION,
+    "AWS::CloudWatch::CompositeAlarm": _NO_EMULATION,
+    "AWS::Route53Resolver::FirewallDomainList": _NO_EMULATION,
+    "AWS::Route53Resolver::FirewallRuleGroup": _NO_EMULATION,
+    "AWS::Route53Resolver::FirewallRuleGroupAssociation": _NO_EMULATION,
+    "AWS::Route53Resolver::ResolverQueryLoggingConfig": _NO_EMULATION,
+    "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation": _NO_EMULATION,
+    "AWS::WAFv2::WebACLAssociation": _NO_EMULATION,
+}
+METRIC_MATH = "the emulator reduces metric mathematics to its first metric, which would be another alarm"
+BOOTSTRAP = "nobody bootstraps the local cloud, so there is no version to check"
+SPELLING = "the emulator hands these out in the template's spelling, where the ECS API has its own"
+API_ORIGIN = "the API has no public name here, so the distribution asks it on loopback"
+
+LEFT_OUT = "left-out-of-the-local-cloud"
+"""Stands wherever a template points at something that is left out."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Change:
+    """One difference between a template and what is deployed."""
+
+    kind: str
+    """`left out` or `changed`."""
+    what: str
+    reason: str
+    where: str
+
+
+def adapt(stack: str, template: Object, *, gateway_port: int) -> tuple[Object, list[Change]]:
+    """A copy of the template that the emulator can deploy, and what is different in it."""
+    adapted = copy.deepcopy(template)
+    changes = [
+        *_without_bootstrap_check(adapted),
+        *_without_unknown_resources(adapted),
+        *_with_api_spelling(adapted),
+        *_with_loopback_api(adapted, gateway_port),
+    ]
+    return adapted, [Change(kind, what, reason, f"{stack}/{name}") for kind, what, reason, name in changes]
+
+
+_Difference: TypeAlias = tuple[str, str, str, str]
+
+
+def _without_bootstrap_check(template: Object) -> Iterator[_Difference]:
+    for section, name in (("Parameters", "BootstrapVersion"), ("Rules", "CheckBootstrapVersion")):
+        entries = _object(template.get(section))
+        if entries.pop(name, None) is not None:
+            yield "left out", f"{section[:-1].lower()} {name}", BOOTSTRAP, name
+        if not entries:
+            template.pop(section, None)
+
+
+def _without_unknown_resources(template: Object) -> Iterator[_Difference]:
+    resources = _object(template["Resources"])
+    gone: set[str] = set()
+    for name, resource in list(resources.items()):
+        kind = _type(resource)
+        reason = METRIC_MATH if _is_metric_math(resource) else LEFT_OUT_TYPES.get(kind)
+        if reason:
+            del resources[name]
+            gone.add(name)
+            yield "left out", kind, reason, name
+    if gone:
+        for section in ("Resources", "Outputs"):
+            if section in template:
+                template[section] = _without_references(template[section], gone)
+
+
+def _is_metric_math(resource: Json) -> bool:
+    metrics = _properties(resource).get("Metrics")
+    return _type(resource) == "AWS::CloudWatch::Alarm" and any(
+        "Expression" in _object(m) for m in _list(metrics)
+    )
+
+
+def _without_references(value: Json, gone: set[str]) -> Json:
+    if isinstance(value, list):
+        return [_without_references(item, gone) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("Ref") in gone:
+        return LEFT_OUT
+    attribute = value.get("Fn::GetAtt")
+    if isinstance(attribute, list) and attribute and attribute[0] in gone:
+        return LEFT_OUT
+    kept = {key: _without_references(item, gone) for key, item in value.items()}
+    if "DependsOn" in kept:
+        names = kept["DependsOn"] if isinstance(kept["DependsOn"], list) else [kept["DependsOn"]]
+        kept["DependsOn"] = [name for name in names if name not in gone]
+    return kept
+
+
+def _with_api_spelling(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        if _type(resource) != "AWS::ECS::TaskDefinition":
+            continue
+        properties = _properties(resource)
+        if "Volumes" in properties:
+            properties["Volumes"] = _camel(properties["Volumes"])
+        for container in _list(properties.get("ContainerDefinitions")):
+            for key in ("DependsOn", "Ulimits", "LinuxParameters", "HealthCheck"):
+                if key in _object(container):
+                    _object(container)[key] = _camel(_object(container)[key])
+        yield "changed", "volumes and dependsOn of AWS::ECS::TaskDefinition", SPELLING, name
+
+
+def _camel(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_camel(item) for item in value]
+    if isinstance(value, dict):
+        return {key[:1].lower() + key[1:]: _camel(item) for key, item in value.items()}
+    return value
+
+
+def _with_loopback_api(template: Object, port: int) -> Iterator[_Difference]:
+    resources = _object(template["Resources"])
+    stages = {
+        name: "$default" if _type(resource) == "AWS::ApiGatewayV2::Api" else _rest_stage(resources, name)
+        for name, resource in resources.items()
+        if _type(resource) in ("AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi")
+    }
+    for name, resource in resources.items():
+        if _type(resource) != "AWS::CloudFront::Distribution":
+            continue
+        configuration = _object(_properties(resource)["DistributionConfig"])
+        for origin in map(_object, _list(configuration["Origins"])):
+            api = next(iter(_references(origin.get("DomainName")) & stages.keys()), None)
+            if api is None:
+                continue
+            origin["DomainName"] = "localhost"
+            origin["OriginPath"] = {"Fn::Join": ["", ["/_aws/execute-api/", {"Ref": api}, "/", stages[api]]]}
+            _object(origin["CustomOriginConfig"])["HTTPSPort"] = port
+            yield "changed", "the API's origin in AWS::CloudFront::Distribution", API_ORIGIN, name
+
+
+def _rest_stage(resources: Object, api: str) -> Json:
+    """The stage that belongs to a REST API."""
+    for resource in resources.values():
+        properties = _properties(resource)
+        if _type(resource) == "AWS::ApiGateway::Stage" and properties.get("RestApiId") == {"Ref": api}:
+            return properties.get("StageName", "prod")
+    return "prod"
+
+
+def _references(value: Json) -> set[str]:
+    """The names of the resources that an expression points at."""
+    if isinstance(value, list):
+        return set().union(*map(_references, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_references, value.values())) if value else set()
+    if isinstance(value.get("Ref"), str):
+        found.add(cast("str", value["Ref"]))
+    attribute = value.get("Fn::GetAtt")
+    if isinstance(attribute, list) and attribute and isinstance(attribute[0], str):
+        found.add(attribute[0])
+    return found
+
+
+def _type(resource: Json) -> str:
+    return str(_object(resource).get("Type", ""))
+
+
+def _properties(resource: Json) -> Object:
+    return _object(_object(resource).get("Properties"))
+
+
+def _object(value: Json) -> Object:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []

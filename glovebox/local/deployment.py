@@ -1,0 +1,122 @@
+"""Putting the synthesized templates into the local cloud, over CloudFormation's public calls alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from glovebox.errors import ConfigurationError, UpstreamError
+from glovebox.local.adaptations import Change, adapt
+from glovebox.local.assembly import Assembly, Asset, StackTemplate
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+
+    from glovebox.local.aws import LocalAws
+
+STACK_SECONDS = 120
+"""The emulator makes a stack in a second or two; two busy cores may take longer."""
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that a stack made."""
+
+    stack: str
+    logical_id: str
+    type: str
+    physical_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What is there now, and in what it differs from the templates."""
+
+    resources: tuple[Resource, ...]
+    outputs: dict[str, str]
+    """Of all stacks; their names are unique over the app."""
+    changes: tuple[Change, ...]
+
+    def of_type(self, kind: str) -> list[Resource]:
+        return [resource for resource in self.resources if resource.type == kind]
+
+    def output(self, name: str) -> str:
+        """Raises ConfigurationError if no stack gives it out."""
+        if name not in self.outputs:
+            raise ConfigurationError(
+                f"No stack has an output {name!r}.", fix=f"There are: {', '.join(sorted(self.outputs))}."
+            )
+        return self.outputs[name]
+
+
+def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int) -> Deployment:
+    """Upload the assets, then make each stack once those that it depends on are there.
+
+    Raises:
+        UpstreamError: a stack could not be made; names each resource that failed, and why.
+    """
+    _publish(aws, assembly.assets())
+    client = aws.client("cloudformation")
+    resources: list[Resource] = []
+    outputs: dict[str, str] = {}
+    changes: list[Change] = []
+    for stack in assembly.stacks():
+        template, changed = adapt(
+            stack.name, json.loads(stack.template.read_bytes()), gateway_port=gateway_port
+        )
+        changes += changed
+        outputs |= _create(client, stack, json.dumps(template))
+        resources += [
+            Resource(
+                stack.name,
+                each["LogicalResourceId"],
+                each["ResourceType"],
+                each.get("PhysicalResourceId", ""),
+            )
+            for each in client.describe_stack_resources(StackName=stack.name)["StackResources"]
+        ]
+    return Deployment(tuple(resources), outputs, tuple(changes))
+
+
+def _publish(aws: LocalAws, assets: Iterable[Asset]) -> None:
+    client = aws.client("s3")
+    buckets: set[str] = set()
+    for asset in assets:
+        if asset.bucket not in buckets:
+            client.create_bucket(Bucket=asset.bucket)
+            buckets.add(asset.bucket)
+        client.put_object(Bucket=asset.bucket, Key=asset.key, Body=asset.content())
+
+
+def _create(client: CloudFormationClient, stack: StackTemplate, template: str) -> dict[str, str]:
+    client.create_stack(
+        StackName=stack.name,
+        TemplateBody=template,
+        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    deadline = time.monotonic() + STACK_SECONDS
+    while time.monotonic() < deadline:
+        description = client.describe_stacks(StackName=stack.name)["Stacks"][0]
+        if description["StackStatus"] == "CREATE_COMPLETE":
+            return {each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])}
+        if not description["StackStatus"].endswith("_IN_PROGRESS"):
+            break
+        time.sleep(POLL_SECONDS)
+    raise UpstreamError(
+        f"The stack {stack.name} could not be made: {_failures(client, stack.name)}",
+        fix="Types that the emulator lacks belong into glovebox/local/adaptations.py.",
+    )
+
+
+def _failures(client: CloudFormationClient, stack: str) -> str:
+    events = client.describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [
+        f"{event.get('LogicalResourceId')} ({event.get('ResourceType')}): {event.get('ResourceStatusReason')}"
+        for event in events
+        if event.get("ResourceStatus", "").endswith("_FAILED")
+    ]
+    return "; ".join(failed) or "it did not end in time"
