@@ -1,0 +1,290 @@
+"""The fleet in this process: binds every address, issues every certificate, and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+from glovebox.errors import ConfigurationError
+from glovebox.farm.authority import pem_of
+from glovebox.farm.dns import Answer, serving_names
+from glovebox.farm.identities import PKI_HOST, Identities
+from glovebox.farm.legacy import LegacyServer
+from glovebox.farm.model import Fronted, Handler, Legacy, Plain, Service, Tls, Trait, Unanswered
+from glovebox.farm.openssl import server_context
+from glovebox.farm.web import Reply, site
+from glovebox.siteaudit.settings import AuditSettings
+
+NETWORK: Final = "127.77.0.0/16"
+"""The fleet's own piece of loopback; Linux serves all of 127.0.0.0/8."""
+_RESOLVER: Final = "127.77.0.53"
+_PKI: Final = "127.77.0.80"
+_FIRST: Final = IPv4Address("127.77.1.1")
+_IPV6: Final = "::1"
+_USUAL_PORTS: Final = (8080, 8443)
+_PORT_RANGE: Final = (10_000, 30_000)
+"""Below what the system hands out for outgoing connections."""
+_ATTEMPTS: Final = 20
+_HANDSHAKE_PATIENCE: Final = 20.0
+_SHUTDOWN_PATIENCE: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What runs, and how to audit it."""
+
+    hosts: tuple[str, ...]
+    settings: AuditSettings
+
+
+@asynccontextmanager
+async def serving(traits: Sequence[Trait], folder: Path) -> AsyncIterator[Serving]:
+    """Serve `traits` on loopback while the block runs; keys are written to `folder`.
+
+    Traits on IPv6 are left out where the machine has none.  Raises ConfigurationError where no
+    pair of ports is free.
+    """
+    present = tuple(trait for trait in traits if not trait.ipv6 or _has_ipv6())
+    addresses = _addresses(present)
+    async with AsyncExitStack() as stack:
+        sockets = stack.enter_context(_bound(present, addresses))
+        identities = Identities(sockets.http_port)
+        for trait in present:
+            for service, listener in sockets.of(trait):
+                await _start(stack, service, listener, trait.host, identities, folder)
+        published = {
+            path: Reply(body, content_type="application/pkix-cert")
+            for path, body in identities.publications().items()
+        }
+        await _start(stack, Plain(site(published)), sockets.pki, PKI_HOST, identities, folder)
+        resolver = await stack.enter_async_context(serving_names(_zone(present, addresses), _RESOLVER))
+        yield Serving(
+            tuple(trait.host for trait in present),
+            _settings(sockets, resolver, pem_of([identities.root.certificate]).decode()),
+        )
+
+
+def _settings(sockets: _Sockets, resolver: str, roots: str) -> AuditSettings:
+    """Shorter patience than for the internet: loopback answers at once or never."""
+    return AuditSettings(
+        http_port=sockets.http_port,
+        https_port=sockets.https_port,
+        resolver=resolver,
+        allowed_networks=[NETWORK, f"{_IPV6}/128"],
+        extra_roots=roots,
+        connect_timeout=2.0,
+        handshake_timeout=3.0,
+        http_timeout=4.0,
+        dns_timeout=1.5,
+        site_timeout=60.0,
+    )
+
+
+# ---------------------------------------------------------------- addresses and ports
+
+
+def _addresses(traits: Sequence[Trait]) -> dict[str, str]:
+    own = [trait for trait in traits if trait.dns is None]
+    return {trait.name: _IPV6 if trait.ipv6 else str(_FIRST + number) for number, trait in enumerate(own)}
+
+
+def _zone(traits: Sequence[Trait], addresses: dict[str, str]) -> dict[str, Answer]:
+    zone = {trait.host: trait.dns or Answer(addresses=(addresses[trait.name],)) for trait in traits}
+    # The other name of the loop of aliases; it is on no host list.
+    aliases = [answer.alias for answer in zone.values() if answer.alias and answer.alias not in zone]
+    return (
+        zone
+        | {alias: Answer(alias=_pointing_at(alias, zone)) for alias in aliases}
+        | {PKI_HOST: Answer(addresses=(_PKI,))}
+    )
+
+
+def _pointing_at(alias: str, zone: dict[str, Answer]) -> str:
+    return next(name for name, answer in zone.items() if answer.alias == alias)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sockets:
+    """Bound and not yet listening."""
+
+    http_port: int
+    https_port: int
+    pki: socket.socket
+    listeners: dict[tuple[str, str], socket.socket]
+
+    def of(self, trait: Trait) -> list[tuple[Service, socket.socket]]:
+        both = (("http", trait.http), ("https", trait.https))
+        return [
+            (service, self.listeners[trait.name, scheme]) for scheme, service in both if service is not None
+        ]
+
+
+@contextlib.contextmanager
+def _bound(traits: Sequence[Trait], addresses: dict[str, str]) -> Iterator[_Sockets]:
+    """Bind all under one pair of ports.
+
+    Addresses of closed ports stay unbound: whoever had such a port on every address would have
+    refused us the others.
+    """
+    for http_port, https_port in _candidate_ports():
+        with contextlib.ExitStack() as stack:
+            try:
+                pki = stack.enter_context(_bind(_PKI, http_port))
+                listeners = {
+                    (trait.name, scheme): stack.enter_context(_bind(addresses[trait.name], port))
+                    for trait in traits
+                    if trait.dns is None
+                    for scheme, service, port in (
+                        ("http", trait.http, http_port),
+                        ("https", trait.https, https_port),
+                    )
+                    if service is not None
+                }
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise ConfigurationError(
+                        f"The fleet cannot bind its addresses in {NETWORK}: {error}.",
+                        fix="Run it on Linux, where all of 127.0.0.0/8 is loopback.",
+                    ) from error
+                continue
+            yield _Sockets(http_port, https_port, pki, listeners)
+            return
+    raise ConfigurationError(
+        f"No two ports were free on all addresses of {NETWORK}.", fix="End another fleet on this machine."
+    )
+
+
+def _candidate_ports() -> Iterator[tuple[int, int]]:
+    yield _USUAL_PORTS
+    for _ in range(_ATTEMPTS):
+        first = random.randrange(*_PORT_RANGE)  # noqa: S311  a port number is no secret
+        yield first, first + 1
+
+
+def _bind(address: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(0)  # from here on the port is ours; asyncio asks for a longer queue
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _has_ipv6() -> bool:
+    try:
+        _bind(_IPV6, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- services
+
+
+async def _start(
+    stack: AsyncExitStack,
+    service: Service,
+    listener: socket.socket,
+    host: str,
+    identities: Identities,
+    folder: Path,
+) -> None:
+    """Serve until `stack` unwinds."""
+    match service:
+        case Plain(handler):
+            server = await asyncio.start_server(_guarded(handler), sock=listener)
+            stack.callback(server.close)
+        case Tls(handler):
+            server = await asyncio.start_server(
+                _guarded(handler),
+                sock=listener,
+                ssl=_context(service, host, identities, folder),
+                ssl_handshake_timeout=_HANDSHAKE_PATIENCE,
+                ssl_shutdown_timeout=_SHUTDOWN_PATIENCE,
+            )
+            stack.callback(server.close)
+        case Fronted(behind, relay):
+            backend = _Backend(_guarded(behind.handler), _context(behind, host, identities, folder))
+            server = await asyncio.start_server(
+                _guarded(lambda reader, writer: relay(reader, writer, backend.dial)), sock=listener
+            )
+            stack.callback(server.close)
+        case Legacy():
+            legacy = LegacyServer(service, service.identity(identities, host))
+            listener.listen(100)
+            task = asyncio.create_task(legacy.accept(listener))
+            stack.callback(task.cancel)
+        case Unanswered():
+            _fill(stack, listener)
+
+
+def _context(tls: Tls, host: str, identities: Identities, folder: Path) -> ssl.SSLContext:
+    return server_context(tls, tls.identity(identities, host), host, folder, identities.root)
+
+
+def _guarded(handler: Handler) -> Handler:
+    """The handler, with the connection closed afterwards; a client that leaves early is no error."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (ConnectionError, ssl.SSLError, TimeoutError):
+            writer.transport.abort()
+        finally:
+            writer.close()
+
+    return handle
+
+
+@dataclass(frozen=True, slots=True)
+class _Backend:
+    """A TLS server without a port: each call to `dial` is a connection to it."""
+
+    handler: Handler
+    context: ssl.SSLContext
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        near, far = socket.socketpair()
+        accepted = asyncio.get_running_loop().connect_accepted_socket(
+            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), self.handler),
+            far,
+            ssl=self.context,
+            ssl_handshake_timeout=_HANDSHAKE_PATIENCE,
+            ssl_shutdown_timeout=_SHUTDOWN_PATIENCE,
+        )
+        task = asyncio.create_task(_quietly(accepted))
+        _tasks.add(task)
+        task.add_done_callback(_tasks.discard)
+        return await asyncio.open_connection(sock=near)
+
+
+_tasks: set[asyncio.Task[None]] = set()
+"""The loop holds tasks weakly; a handshake under way must not be collected."""
+
+
+async def _quietly(accepted: Awaitable[object]) -> None:
+    """A handshake that fails is the client's business."""
+    with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+        await accepted
+
+
+def _fill(stack: AsyncExitStack, listener: socket.socket) -> None:
+    """Fill the queue of connections, so that the kernel drops every further SYN."""
+    listener.listen(0)
+    client = stack.enter_context(socket.socket(listener.family, socket.SOCK_STREAM))
+    client.setblocking(False)
+    client.connect_ex(listener.getsockname())

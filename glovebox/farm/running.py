@@ -1,0 +1,111 @@
+"""The fleet as a process of its own, which ends with the block that started it or with its parent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Final
+
+import msgspec
+
+import glovebox
+from glovebox.errors import ConfigurationError, InputError
+from glovebox.farm import openssl
+from glovebox.farm.model import Trait
+from glovebox.farm.traits import TRAITS
+from glovebox.siteaudit.settings import AuditSettings
+
+_PATIENCE: Final = 10.0
+OPENSSL_FILE: Final = "openssl.cnf"
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """The line that the fleet's process prints once every server listens."""
+
+    hosts: list[str]
+    settings: AuditSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Farm:
+    """A fleet that runs."""
+
+    hosts: tuple[str, ...]
+    settings: AuditSettings
+    traits: Mapping[str, Trait]
+    """By host name."""
+
+
+@contextmanager
+def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Iterator[Farm]:
+    """Start the fleet and end it with the block; `only` picks traits by name.
+
+    `folder` takes the servers' keys (a temporary one by default).  Raises ConfigurationError
+    where the fleet does not come up, with what it said, and InputError for an unknown trait.
+    """
+    unknown = sorted(set(only) - {trait.name for trait in TRAITS})
+    if unknown:
+        raise InputError(
+            f"There is no trait {', '.join(unknown)}.", fix="See python -m glovebox.farm --list."
+        )
+    with tempfile.TemporaryDirectory(prefix="glovebox-farm-") as temporary:
+        home = folder or Path(temporary)
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / "farm.log").open("w+b") as log:
+            process = _start(home, log, only)
+            try:
+                announced = _announcement(process, log)
+                traits = {trait.host: trait for trait in TRAITS if trait.host in announced.hosts}
+                yield Farm(tuple(announced.hosts), announced.settings, MappingProxyType(traits))
+            finally:
+                _end(process)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Ours, with an OpenSSL configuration of the fleet's own, written to `folder`."""
+    path = folder / OPENSSL_FILE
+    path.write_text(openssl.CONFIGURATION)
+    root = str(Path(glovebox.__file__).parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"OPENSSL_CONF": str(path), "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _start(folder: Path, log: IO[bytes], only: Sequence[str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "glovebox.farm.serve", str(folder)]
+    return subprocess.Popen(
+        [*command, *only],
+        stdin=subprocess.PIPE,  # its end tells the fleet that we are gone, however we went
+        stdout=subprocess.PIPE,
+        stderr=log,
+        env=environment(folder),
+        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+    )
+
+
+def _announcement(process: subprocess.Popen[bytes], log: IO[bytes]) -> Announcement:
+    assert process.stdout is not None  # noqa: S101  opened above
+    line = process.stdout.readline()
+    if not line:
+        process.wait(_PATIENCE)
+        log.seek(0)
+        said = log.read()[-2_000:].decode(errors="replace").strip()
+        raise ConfigurationError(f"The fleet did not start (exit code {process.returncode}): {said}")
+    return msgspec.json.decode(line, type=Announcement)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
