@@ -62,5 +62,19 @@ WEAK_SIGNATURES = frozenset(
 )
 """Collisions can be made: browsers have refused MD5 since 2011 and SHA-1 since 2017."""
 
+VERIFIED_SIGNATURES = frozenset(
+    {
+        "rsassaPss",
+        "sha256WithRSAEncryption",
+        "sha384WithRSAEncryption",
+        "sha512WithRSAEncryption",
+        "ecdsa-with-SHA256",
+        "ecdsa-with-SHA384",
+        "ecdsa-with-SHA512",
+        "ED25519",
+    }
+)
+"""What `cryptography` verifies on certificates."""
+
 CURVES = {"secp256r1": "prime256v1", "secp192r1": "prime192v1"}
 """`cryptography`'s names where OpenSSL's differ."""

@@ -17,12 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import VerificationError
 
 from glovebox.siteaudit.certificates.names import subject_for_verifier
+from glovebox.siteaudit.certificates.oids import VERIFIED_SIGNATURES
 from glovebox.siteaudit.certificates.reading import Cert
 from glovebox.siteaudit.certificates.text import printable
 from glovebox.siteaudit.certificates.trust import MAX_DEPTH, TrustStore
 
 MAX_SIGNATURE_CHECKS = 32
 """Of one walk: a hostile server may send certificates that all claim to have issued each other."""
+
+UNNAMEABLE = "the certificate has no name that can be compared"
 
 
 class End(Enum):
@@ -81,7 +84,7 @@ def find_path(leaf: Cert, others: Sequence[Cert], fqdn: str, now: datetime, trus
     if path.end is not End.ANCHOR:
         return path
     if subject is None:
-        return Path(path.certs, path.end, "its names are none that a browser knows how to compare")
+        return Path(path.certs, path.end, UNNAMEABLE)
     moment = _common_moment(path.certs, now)
     if moment is None:
         return path  # the dates exclude each other, which the rules report; the rest cannot be judged
@@ -147,15 +150,15 @@ def _signers(cert: Cert, candidates: Sequence[Cert], budget: Iterator[int]) -> I
 def _signed(cert: Cert, issuer: Cert) -> bool:
     """Whether `issuer`'s key made the signature on `cert`.
 
-    A signature by an algorithm that nobody verifies any longer (MD5) counts as made: the rules
-    refuse it as weak, which says more than a chain that ends nowhere.
+    A signature by an algorithm that nobody verifies any longer (SHA-1, MD5) counts as made: it is
+    refused for its algorithm, which says more than a chain that ends nowhere.
     """
     try:
         cert.x509.verify_directly_issued_by(issuer.x509)
-    except UnsupportedAlgorithm:
-        return True
-    except (InvalidSignature, ValueError, TypeError):
+    except InvalidSignature:
         return False
+    except (UnsupportedAlgorithm, ValueError, TypeError):
+        return cert.signature not in VERIFIED_SIGNATURES
     return True
 
 

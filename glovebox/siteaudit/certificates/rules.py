@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from glovebox.siteaudit.certificates.names import matches
 from glovebox.siteaudit.certificates.oids import WEAK_SIGNATURES
-from glovebox.siteaudit.certificates.path import End, Path
+from glovebox.siteaudit.certificates.path import UNNAMEABLE, End, Path
 from glovebox.siteaudit.certificates.reading import Cert
 from glovebox.siteaudit.certificates.text import iso, listed, printable
 from glovebox.siteaudit.certificates.trust import TrustStore
@@ -78,6 +78,8 @@ def reasons_of(path: Path, fqdn: str, now: datetime) -> Iterator[Failure]:
 def objection_of(path: Path, found: Sequence[Failure]) -> Iterator[Failure]:
     """What the verifier says, where no rule of ours has said why."""
     explained = {"weak_key", "weak_signature", "unsupported_key", "invalid_chain"}
+    if path.objection == UNNAMEABLE:
+        explained.add("name_mismatch")
     if path.objection and not any(failure.failure_class in explained for failure in found):
         yield make_failure("invalid_chain", f"The chain does not verify: {path.objection}.")
 
