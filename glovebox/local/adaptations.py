@@ -110,7 +110,8 @@ def _without_references(value: Json, gone: set[str]) -> Json:
     kept = {key: _without_references(item, gone) for key, item in value.items()}
     if "DependsOn" in kept:
         names = kept["DependsOn"] if isinstance(kept["DependsOn"], list) else [kept["DependsOn"]]
-        kept["DependsOn"] = [name for name in names if name not in gone]
+        # A container has a `DependsOn` as well, of objects.
+        kept["DependsOn"] = [name for name in names if not (isinstance(name, str) and name in gone)]
     return kept
 
 

@@ -77,6 +77,10 @@ class LocalAws:
     def __post_init__(self) -> None:
         require_loopback(self.endpoint)
 
+    @property
+    def port(self) -> int:
+        return urlsplit(self.endpoint).port or 443
+
     def acting_as(self, credentials: Credentials) -> LocalAws:
         return LocalAws(self.endpoint, self.authority, credentials)
 
