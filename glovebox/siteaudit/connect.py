@@ -117,6 +117,10 @@ class DirectConnector:
                 )
         except ssl.SSLError:
             raise
+        except ConnectionAbortedError as error:
+            # What asyncio and uvloop raise for `ssl_handshake_timeout`, with nothing but words to know it by.
+            handshake_late = tls is not None and "handshake is taking longer" in str(error)
+            raise ConnectError("tls_timeout" if handshake_late else "connection_reset", str(error)) from error
         except OSError as error:
             failure_class = failure_class_of(error)
             if failure_class is None:

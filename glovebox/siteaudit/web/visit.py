@@ -1,0 +1,344 @@
+"""A visit: the way from an address to a page, over every redirect that stays on the list.
+
+Status codes and meta refreshes (and the Refresh header, which means the same) are followed;
+a script that sets `location` is recorded and not followed, as we run no scripts.  Names off
+the list are recorded and never contacted.  Cookies travel along, because many sites set one
+and send the visitor to the same address again; without it that would be a loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from glovebox.siteaudit import record
+from glovebox.siteaudit.connect import Connector
+from glovebox.siteaudit.dns import Resolution
+from glovebox.siteaudit.failures import make_failure
+from glovebox.siteaudit.record import Failure, Hop, RedirectType, VersionName
+from glovebox.siteaudit.settings import AuditSettings
+from glovebox.siteaudit.web.clean import clean
+from glovebox.siteaudit.web.cookies import CookieJar
+from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
+from glovebox.siteaudit.web.page import Page, decode, read_page, refresh_target
+from glovebox.siteaudit.web.tls import visiting_context
+from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
+
+REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
+"""RFC 9110, 15.4: those that send a visitor on; 300 and 304 do not."""
+MAX_HEADERS = 200
+"""What the record holds of one answer."""
+MAX_HEADER_NAME = 256
+MAX_HEADER_VALUE = 4_096
+ORIGIN = "https://glovebox-audit.invalid"
+"""Whose script the request pretends to be, to see which origins are let in: a name that cannot exist."""
+_HTML = ("text/html", "application/xhtml+xml")
+
+Resolve = Callable[[str], Awaitable[Resolution]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer on the way."""
+
+    url: Url
+    sent: Headers
+    asked_at: str
+    answer: Answer
+    failure: HttpError | None = None
+    """Why the answer is not whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Where a visit went and how it ended.  `failure` is what stopped it; steps before it still stand."""
+
+    start: Url
+    steps: tuple[Step, ...]
+    hops: tuple[Hop, ...]
+    """As recorded: one a step, and one without a status for an address that did not answer."""
+    failure: Failure | None
+    page: Page | None
+    """Of the last answer, where it is HTML and did not send us on."""
+    text: str
+    """That page's source, up to the cap."""
+    jar: CookieJar
+    redirect_to: str | None
+    """Where the visit would have gone on: the address off the list, or the one too many."""
+
+    @property
+    def last(self) -> Step | None:
+        return self.steps[-1] if self.steps else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last answer is where a browser would end up."""
+        return self.failure is None and bool(self.steps)
+
+    @property
+    def redirect_type(self) -> RedirectType:
+        """How the first address that sends visitors on does it."""
+        return next((hop.kind for hop in self.hops if hop.kind != "None"), "None")
+
+    @property
+    def request(self) -> record.Request | None:
+        """The last request, for the record."""
+        if self.last is None:
+            return None
+        headers = {name: clean(value, MAX_HEADER_VALUE) for name, value in self.last.sent}
+        return record.Request(
+            headers=headers, request_time=self.last.asked_at, request_url=str(self.last.url)
+        )
+
+    @property
+    def response(self) -> record.Response | None:
+        """The last answer, for the record; `notes` say what was cut."""
+        if self.last is None:
+            return None
+        answer = self.last.answer
+        return record.Response(
+            status_code=answer.status,
+            url=str(self.last.url),
+            headers=recorded_headers(answer.headers)[0],
+            html_size=len(answer.body),
+            html_hash=hashlib.sha256(answer.body).hexdigest(),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was cut, in words."""
+        if self.last is None:
+            return ()
+        cut_body = (f"the page is longer than {len(self.last.answer.body)} bytes; the rest is not judged",)
+        cut_headers = ("headers beyond the record's limits are cut",)
+        encoding = self.last.answer.undecoded
+        strange = (f"the body is in an encoding that was not asked for: {clean(encoding, 64)}",)
+        return (
+            (cut_body if self.last.answer.truncated else ())
+            + (cut_headers if recorded_headers(self.last.answer.headers)[1] else ())
+            + (strange if encoding else ())
+        )
+
+
+class Visitor:
+    """Visits one site; both of its visits share what was fetched, so that no address is asked twice."""
+
+    def __init__(
+        self,
+        fqdn: str,
+        address: str,
+        *,
+        connector: Connector,
+        settings: AuditSettings,
+        resolve: Resolve,
+        allowed: Callable[[str], bool],
+        tls_version: VersionName | None = None,
+    ) -> None:
+        """`allowed` says which other names may be contacted; `tls_version` is one that the site speaks."""
+        self._fqdn = fqdn
+        self._address = address
+        self._connector = connector
+        self._settings = settings
+        self._resolve = resolve
+        self._allowed = allowed
+        self._tls_version = tls_version
+        self._fetched: dict[tuple[str, str], Step | HttpError] = {}
+
+    async def visit(self, start: Url) -> Visit:
+        """The way from `start` to a page, or to what stops it.  Raises nothing of the site's making."""
+        way = _Way(start)
+        url: Url | None = start
+        while url is not None:
+            url = await self._advance(way, url)
+        return way.visit()
+
+    async def _advance(self, way: _Way, url: Url) -> Url | None:
+        """One step from `url`: the address to go to next, or `None` at the end."""
+        cookies = way.jar.header(url)
+        problem = way.problem(url, cookies, self._settings.max_redirects) or self._off_list(url)
+        if problem is not None:
+            way.stop(*problem, url)
+            return None
+        fetched = await self._fetch(url, cookies)
+        if isinstance(fetched, HttpError):
+            way.unanswered(url, fetched)
+            return None
+        way.jar.store(url, fetched.answer.values("set-cookie"))
+        return way.take(fetched)
+
+    def _off_list(self, url: Url) -> tuple[str, str] | None:
+        if url.host == self._fqdn:
+            return None
+        if not self._allowed(url.host):
+            return "redirect_off_list", f"to {clean(str(url), 512)}"
+        if url.port is not None:
+            return "redirect_off_list", f"to {clean(str(url), 512)}: another site's unusual port"
+        return None
+
+    async def _fetch(self, url: Url, cookies: str) -> Step | HttpError:
+        key = (str(url), cookies)
+        if key not in self._fetched:
+            self._fetched[key] = await self._ask(url, cookies)
+        return self._fetched[key]
+
+    async def _ask(self, url: Url, cookies: str) -> Step | HttpError:
+        address = self._address
+        if url.host != self._fqdn:
+            resolution = await self._resolve(url.host)
+            if resolution.failure is not None:
+                return HttpError(resolution.failure.failure_class, resolution.failure.detail)
+            address = resolution.dns.addresses[0]
+        version = self._tls_version if url.host == self._fqdn else None
+        tls = visiting_context(version) if url.scheme == "https" else None
+        headers = request_headers(url, self._settings.user_agent, cookies)
+        asked_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        try:
+            answer = await exchange(self._connector, address, url, headers, self._settings, tls=tls)
+        except HttpError as error:
+            return Step(url, headers, asked_at, error.answer, error) if error.answer else error
+        return Step(url, headers, asked_at, answer)
+
+
+class _Way:
+    """A visit under way."""
+
+    def __init__(self, start: Url) -> None:
+        self.jar = CookieJar()
+        self._start = start
+        self._steps: list[Step] = []
+        self._hops: list[Hop] = []
+        self._seen: set[tuple[str, str]] = set()
+        self._failure: Failure | None = None
+        self._page: Page | None = None
+        self._text = ""
+        self._redirect_to: str | None = None
+
+    def problem(self, url: Url, cookies: str, max_redirects: int) -> tuple[str, str] | None:
+        """The failure class and detail where `url` must not be asked for."""
+        if (str(url), cookies) in self._seen:
+            return "redirect_loop", f"back to {clean(str(url), 512)}"
+        if len(self._steps) > max_redirects:
+            return "too_many_redirects", f"more than {max_redirects}"
+        self._seen.add((str(url), cookies))
+        return None
+
+    def stop(self, failure_class: str, detail: str, url: Url) -> None:
+        self._redirect_to = str(url)
+        self._failure = make_failure(failure_class, detail, self._start.scheme)
+
+    def unanswered(self, url: Url, error: HttpError) -> None:
+        self._hops.append(Hop(url=str(url)))
+        where = self._start.scheme if not self._steps else f"{self._start.scheme}, at {clean(str(url), 200)}"
+        self._failure = make_failure(error.failure_class, clean(error.detail, 512), where)
+
+    def take(self, step: Step) -> Url | None:
+        """Records `step`; where it sends the visitor, or `None`."""
+        self._steps.append(step)
+        if step.failure is not None:
+            self._failure = make_failure(
+                step.failure.failure_class, clean(step.failure.detail, 512), self._start.scheme
+            )
+        kind, location = self._sent_on(step)
+        self._hops.append(
+            Hop(
+                url=str(step.url),
+                status_code=step.answer.status,
+                location=None if location is None else clean(location, 2_048),
+                kind=kind,
+            )
+        )
+        if location is None or kind == "javascript":
+            return None
+        return self._next(step.url, kind, location)
+
+    def _next(self, url: Url, kind: RedirectType, location: str) -> Url | None:
+        try:
+            target = parse_url(location.strip("\t\n\f\r "), url)
+        except BadUrlError as error:
+            self._failure = make_failure(
+                "bad_redirect", f"to {clean(location, 200)!r}: {error.reason}", self._start.scheme
+            )
+            return None
+        if kind == "meta-tag" and target == url:
+            return None  # the page renews itself
+        self._page, self._text = None, ""
+        # An answer that was cut short and still says where to go is followed, as browsers do.
+        self._failure = None
+        return target
+
+    def _sent_on(self, step: Step) -> tuple[RedirectType, str | None]:
+        """How an answer sends the visitor on, and where to, as written."""
+        answer = step.answer
+        if answer.status in REDIRECT_STATUS:
+            location = answer.first("location")
+            if location is None:
+                self._failure = make_failure(
+                    "bad_redirect", f"{answer.status} without a Location", self._start.scheme
+                )
+                return "None", None
+            return "HTTP Status Code", location
+        content_type = answer.first("content-type") or ""
+        if not answer.undecoded and _is_html(content_type, answer.body):
+            self._text = decode(answer.body, content_type)
+            self._page = read_page(self._text, step.url)
+        refresh = refresh_target(answer.first("refresh") or "") or (
+            self._page.refresh if self._page else None
+        )
+        if refresh is not None:
+            return "meta-tag", refresh
+        script = self._page.script_redirect if self._page else None
+        return ("javascript", script) if script is not None else ("None", None)
+
+    def visit(self) -> Visit:
+        return Visit(
+            start=self._start,
+            steps=tuple(self._steps),
+            hops=tuple(self._hops),
+            failure=self._failure,
+            page=self._page,
+            text=self._text,
+            jar=self.jar,
+            redirect_to=self._redirect_to,
+        )
+
+
+def request_headers(url: Url, user_agent: str, cookies: str = "") -> Headers:
+    """What a visit sends; a connection a request, so that nothing of one answer can reach into the next."""
+    headers = (
+        ("Host", url.authority),
+        ("User-Agent", user_agent),
+        ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("Accept-Encoding", "gzip, deflate"),
+        ("Origin", ORIGIN),
+        ("Connection", "close"),
+    )
+    return (*headers, ("Cookie", cookies)) if cookies else headers
+
+
+def recorded_headers(headers: Headers) -> tuple[dict[str, str], bool]:
+    """Headers within the record's limits, and whether anything was cut.
+
+    Names as first sent; repeated ones joined by a comma, Set-Cookie by a newline (RFC 9110, 5.3).
+    """
+    kept: dict[str, str] = {}
+    spelled: dict[str, str] = {}
+    cut = False
+    for name, value in headers:
+        key = spelled.setdefault(name.lower(), name[:MAX_HEADER_NAME])
+        whole = clean(value, MAX_HEADER_VALUE + 1)
+        if key in kept:
+            whole = kept[key] + ("\n" if key.lower() == "set-cookie" else ", ") + whole
+        elif len(kept) == MAX_HEADERS:
+            cut = True
+            continue
+        kept[key] = whole[:MAX_HEADER_VALUE]
+        cut = cut or len(whole) > MAX_HEADER_VALUE or len(name) > MAX_HEADER_NAME
+    return kept, cut
+
+
+def _is_html(content_type: str, body: bytes) -> bool:
+    """By its type; without one, by its first character, as browsers guess."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind in _HTML or (not kind and body.lstrip()[:1] == b"<")
