@@ -8,19 +8,21 @@ import errno
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
 from glovebox.errors import ConfigurationError
 from glovebox.farm.authority import pem_of
+from glovebox.farm.connections import Accept, PlainWriter, in_clear, under_tls
 from glovebox.farm.dns import Answer, serving_names
 from glovebox.farm.identities import PKI_HOST, Identities
 from glovebox.farm.legacy import LegacyServer
-from glovebox.farm.model import Fronted, Handler, Legacy, Plain, Service, Tls, Trait, Unanswered
+from glovebox.farm.model import Dial, Fronted, Legacy, Plain, Relay, Service, Tls, Trait, Unanswered, Writer
 from glovebox.farm.openssl import server_context
 from glovebox.farm.web import Reply, site
 from glovebox.siteaudit.settings import AuditSettings
@@ -35,8 +37,8 @@ _USUAL_PORTS: Final = (8080, 8443)
 _PORT_RANGE: Final = (10_000, 30_000)
 """Below what the system hands out for outgoing connections."""
 _ATTEMPTS: Final = 20
-_HANDSHAKE_PATIENCE: Final = 20.0
-_SHUTDOWN_PATIENCE: Final = 2.0
+_QUEUE: Final = 100
+"""Connections that wait to be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,80 +208,43 @@ async def _start(
     """Serve until `stack` unwinds."""
     match service:
         case Plain(handler):
-            server = await asyncio.start_server(_guarded(handler), sock=listener)
-            stack.callback(server.close)
+            await _listen(stack, listener, in_clear(handler))
         case Tls(handler):
-            server = await asyncio.start_server(
-                _guarded(handler),
-                sock=listener,
-                ssl=_context(service, host, identities, folder),
-                ssl_handshake_timeout=_HANDSHAKE_PATIENCE,
-                ssl_shutdown_timeout=_SHUTDOWN_PATIENCE,
-            )
-            stack.callback(server.close)
+            await _listen(stack, listener, under_tls(handler, _context(service, host, identities, folder)))
         case Fronted(behind, relay):
-            backend = _Backend(_guarded(behind.handler), _context(behind, host, identities, folder))
-            server = await asyncio.start_server(
-                _guarded(lambda reader, writer: relay(reader, writer, backend.dial)), sock=listener
-            )
-            stack.callback(server.close)
+            context = _context(behind, host, identities, folder)
+            dial = partial(_dial, under_tls(behind.handler, context))
+            await _listen(stack, listener, in_clear(partial(_relayed, relay, dial)))
         case Legacy():
             legacy = LegacyServer(service, service.identity(identities, host))
-            listener.listen(100)
+            listener.listen(_QUEUE)
             task = asyncio.create_task(legacy.accept(listener))
             stack.callback(task.cancel)
         case Unanswered():
             _fill(stack, listener)
 
 
+async def _listen(stack: AsyncExitStack, listener: socket.socket, accept: Accept) -> None:
+    server = await asyncio.start_server(accept, sock=listener, backlog=_QUEUE)
+    stack.callback(server.close)
+
+
 def _context(tls: Tls, host: str, identities: Identities, folder: Path) -> ssl.SSLContext:
     return server_context(tls, tls.identity(identities, host), host, folder, identities.root)
 
 
-def _guarded(handler: Handler) -> Handler:
-    """The handler, with the connection closed afterwards; a client that leaves early is no error."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await handler(reader, writer)
-        except (ConnectionError, ssl.SSLError, TimeoutError):
-            writer.transport.abort()
-        finally:
-            writer.close()
-
-    return handle
+async def _relayed(relay: Relay, dial: Dial, reader: asyncio.StreamReader, writer: Writer) -> None:
+    await relay(reader, writer, dial)
 
 
-@dataclass(frozen=True, slots=True)
-class _Backend:
-    """A TLS server without a port: each call to `dial` is a connection to it."""
-
-    handler: Handler
-    context: ssl.SSLContext
-
-    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        near, far = socket.socketpair()
-        accepted = asyncio.get_running_loop().connect_accepted_socket(
-            lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), self.handler),
-            far,
-            ssl=self.context,
-            ssl_handshake_timeout=_HANDSHAKE_PATIENCE,
-            ssl_shutdown_timeout=_SHUTDOWN_PATIENCE,
-        )
-        task = asyncio.create_task(_quietly(accepted))
-        _tasks.add(task)
-        task.add_done_callback(_tasks.discard)
-        return await asyncio.open_connection(sock=near)
-
-
-_tasks: set[asyncio.Task[None]] = set()
-"""The loop holds tasks weakly; a handshake under way must not be collected."""
-
-
-async def _quietly(accepted: Awaitable[object]) -> None:
-    """A handshake that fails is the client's business."""
-    with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
-        await accepted
+async def _dial(accept: Accept) -> tuple[asyncio.StreamReader, PlainWriter]:
+    """Connect to a server that has no port of its own."""
+    near, far = socket.socketpair()
+    await asyncio.get_running_loop().connect_accepted_socket(
+        lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), accept), far
+    )
+    reader, writer = await asyncio.open_connection(sock=near)
+    return reader, PlainWriter(writer)
 
 
 def _fill(stack: AsyncExitStack, listener: socket.socket) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from glovebox.farm.authority import Issued
 from glovebox.farm.dns import Answer
@@ -17,8 +17,26 @@ if TYPE_CHECKING:
 DOMAIN = "fleet.test"
 """`.test` is nobody's (RFC 6761), so no name of the fleet can reach a real site."""
 
-Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+class Writer(Protocol):
+    """The way back to a client, in clear or encrypted."""
+
+    def write(self, data: bytes) -> None: ...
+
+    async def drain(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def reset(self) -> None:
+        """End the connection with a TCP reset instead of a close."""
+        ...
+
+
+Handler: TypeAlias = Callable[[asyncio.StreamReader, Writer], Awaitable[None]]
 """Talks on one accepted connection; whoever called it closes the connection afterwards."""
+Dial: TypeAlias = Callable[[], Awaitable[tuple[asyncio.StreamReader, Writer]]]
+"""Opens a connection to the server behind."""
+Relay: TypeAlias = Callable[[asyncio.StreamReader, Writer, Dial], Awaitable[None]]
 Identity: TypeAlias = "Callable[[Identities, str], Issued]"
 """Makes the certificate that a host of this name sends."""
 
@@ -69,7 +87,7 @@ class Fronted:
     """A TLS server behind a box that meddles: `relay` gets the client's streams and opens the server's."""
 
     behind: Tls
-    relay: Callable[[asyncio.StreamReader, asyncio.StreamWriter, Dial], Awaitable[None]]
+    relay: Relay
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,6 @@ class Unanswered:
     """The port neither accepts nor refuses, like a firewall that drops packets."""
 
 
-Dial: TypeAlias = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 Service: TypeAlias = Plain | Tls | Legacy | Fronted | Unanswered
 
 

@@ -7,16 +7,14 @@ cannot exhaust the machine that it runs on.
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 import zlib
 from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import cache
 from time import monotonic
 from typing import Final
 
-from glovebox.farm.model import Dial, Handler
+from glovebox.farm.model import Dial, Handler, Relay, Writer
 from glovebox.farm.web import read_request
 
 _PATIENCE: Final = 20.0
@@ -31,7 +29,7 @@ UNRECOGNIZED_NAME: Final = 112
 def says(data: bytes) -> Handler:
     """Speaks first, like a mail or shell server, and hangs up after the client's first words."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         writer.write(data)
         await writer.drain()
         await _first_bytes(reader)
@@ -42,7 +40,7 @@ def says(data: bytes) -> Handler:
 def answers(data: bytes) -> Handler:
     """Waits for the client's first bytes and answers with `data`, whatever they were."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         if await _first_bytes(reader):
             writer.write(data)
             await writer.drain()
@@ -58,7 +56,7 @@ def alerts(description: int) -> Handler:
 def answers_request(data: bytes) -> Handler:
     """Reads one HTTP request and answers with `data`, then closes."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         if await read_request(reader) is not None:
             writer.write(data)
             await writer.drain()
@@ -69,7 +67,7 @@ def answers_request(data: bytes) -> Handler:
 def repeats(head: bytes, piece: bytes, *, pause: float = 0.0) -> Handler:
     """Answers a request with `head` and then `piece` without end."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         if await read_request(reader) is None:
             return
         writer.write(head)
@@ -82,7 +80,7 @@ def repeats(head: bytes, piece: bytes, *, pause: float = 0.0) -> Handler:
     return handle
 
 
-async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def silent(reader: asyncio.StreamReader, writer: Writer) -> None:
     """Accepts, reads and never says a word."""
     try:
         async with asyncio.timeout(_PATIENCE):
@@ -92,18 +90,18 @@ async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         return
 
 
-async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def resets(reader: asyncio.StreamReader, writer: Writer) -> None:
     """Resets the connection as soon as it stands."""
-    reset(writer)
+    writer.reset()
 
 
-async def resets_on_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def resets_on_hello(reader: asyncio.StreamReader, writer: Writer) -> None:
     """Resets the connection once the client has spoken."""
     await _first_bytes(reader)
-    reset(writer)
+    writer.reset()
 
 
-async def closes_on_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def closes_on_hello(reader: asyncio.StreamReader, writer: Writer) -> None:
     """Hangs up in good order once the client has spoken."""
     await _first_bytes(reader)
 
@@ -111,7 +109,7 @@ async def closes_on_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWr
 def drips(data: bytes, pause: float) -> Handler:
     """Sends a byte of `data` every `pause` seconds."""
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         await _first_bytes(reader)
         for byte in data:
             writer.write(bytes([byte]))
@@ -132,7 +130,7 @@ def gzip_bomb(size: int) -> Handler:
             b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
         )
 
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(reader: asyncio.StreamReader, writer: Writer) -> None:
         if await read_request(reader) is not None:
             writer.write(answer())
             await writer.drain()
@@ -149,13 +147,11 @@ def _zeros(size: int) -> bytes:
 
 # ---------------------------------------------------------------- boxes in front of a good server
 
-Relay = Callable[[asyncio.StreamReader, asyncio.StreamWriter, Dial], Awaitable[None]]
-
 
 def delays(pause: float) -> Relay:
     """Hands everything on, `pause` seconds late in each direction."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dial: Dial) -> None:
+    async def relay(reader: asyncio.StreamReader, writer: Writer, dial: Dial) -> None:
         await _join(b"", reader, writer, dial, pause)
 
     return relay
@@ -164,10 +160,10 @@ def delays(pause: float) -> Relay:
 def refuses_long_hellos(limit: int) -> Relay:
     """Resets when the client's first message is longer than `limit` bytes, as some old middleboxes do."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dial: Dial) -> None:
+    async def relay(reader: asyncio.StreamReader, writer: Writer, dial: Dial) -> None:
         hello = await _first_bytes(reader)
         if len(hello) > limit:
-            reset(writer)
+            writer.reset()
         else:
             await _join(hello, reader, writer, dial)
 
@@ -178,12 +174,12 @@ def limits_rate(count: int, seconds: float) -> Relay:
     """Resets each connection beyond `count` in any span of `seconds`."""
     times: deque[float] = deque()
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dial: Dial) -> None:
+    async def relay(reader: asyncio.StreamReader, writer: Writer, dial: Dial) -> None:
         now = monotonic()
         while times and times[0] < now - seconds:
             times.popleft()
         if len(times) >= count:
-            reset(writer)
+            writer.reset()
             return
         times.append(now)
         await _join(b"", reader, writer, dial)
@@ -194,7 +190,7 @@ def limits_rate(count: int, seconds: float) -> Relay:
 def cuts_after(size: int) -> Relay:
     """Resets once the server has sent `size` bytes: in the middle of its handshake."""
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dial: Dial) -> None:
+    async def relay(reader: asyncio.StreamReader, writer: Writer, dial: Dial) -> None:
         hello = await _first_bytes(reader)
         server_reader, server_writer = await dial()
         try:
@@ -202,7 +198,7 @@ def cuts_after(size: int) -> Relay:
             writer.write((await _first_bytes(server_reader))[:size])
             await writer.drain()
             await asyncio.sleep(0.05)  # so that the client reads the bytes before the reset throws them away
-            reset(writer)
+            writer.reset()
         finally:
             server_writer.close()
 
@@ -212,7 +208,7 @@ def cuts_after(size: int) -> Relay:
 async def _join(
     first: bytes,
     reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
+    writer: Writer,
     dial: Dial,
     pause: float = 0.0,
 ) -> None:
@@ -232,19 +228,11 @@ async def _join(
         server_writer.close()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pause: float) -> None:
+async def _carry(reader: asyncio.StreamReader, writer: Writer, pause: float) -> None:
     while data := await reader.read(65_536):
         await asyncio.sleep(pause)
         writer.write(data)
         await writer.drain()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
-    """Ends the connection with a TCP reset instead of a close."""
-    raw = writer.get_extra_info("socket")
-    if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
 
 
 async def _first_bytes(reader: asyncio.StreamReader) -> bytes:

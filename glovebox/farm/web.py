@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from glovebox.farm.model import Handler
+from glovebox.farm.model import Handler, Writer
 
 _PATIENCE: Final = 20.0
 """For a request's head; longer than any auditor waits, so that its timeouts are met first."""
@@ -72,7 +72,7 @@ def site(pages: Mapping[str, Reply] | Reply, *, delay: float = 0.0) -> Handler:
     answers = {path: reply.encoded() for path, reply in paths.items()}
     missing = page("<title>Not found</title>", status=404).encoded()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: Writer) -> None:
         path = await read_request(reader)
         if path is None:
             return
