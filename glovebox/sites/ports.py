@@ -29,7 +29,7 @@ class SiteStore(Protocol):
         ...
 
     def records(self, hosts: Iterable[str], scan_date: str) -> Iterator[bytes]:
-        """The JSON of each host's record of that date, in the hosts' order; hosts without one are left out."""
+        """The JSON of each host's record of that date, in the hosts' order; some may have none."""
         ...
 
     def summaries(self, hosts: Iterable[str], scan_date: str) -> Iterator[SiteSummary]:

@@ -1,0 +1,72 @@
+"""boto3 clients of the functions, and AWS's errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, overload
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from glovebox.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 5},
+    connect_timeout=5,
+    # Long enough for a RunTask call on a bad day, short enough to leave a function time for another.
+    read_timeout=30,
+    # Presigned URLs under KMS need version 4; the other services use it anyway.
+    signature_version="v4",
+)
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
+
+
+@overload
+def client(service: Literal["dynamodb"]) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["ecs"]) -> ECSClient: ...
+@overload
+def client(service: Literal["lambda"]) -> LambdaClient: ...
+@overload
+def client(service: Literal["s3"]) -> S3Client: ...
+@overload
+def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
+@overload
+def client(service: Literal["sns"]) -> SNSClient: ...
+def client(
+    service: Literal["dynamodb", "ecs", "lambda", "s3", "secretsmanager", "sns"],
+) -> object:
+    """A client with the environment's region, credentials and endpoint.  Safe to share between threads."""
+    return boto3.client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)
+
+
+def error_code(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Code", "")
+
+
+def error_message(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Message", "")
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """AWS's errors inside the block are raised as UpstreamError, which says `what` was tried."""
+    try:
+        yield
+    except ClientError as error:
+        code = error_code(error)
+        raise UpstreamError(
+            f"{what} failed: {code} {error_message(error)[:200]}".strip(), fix="See the service's health."
+        ) from error
+    except BotoCoreError as error:
+        raise UpstreamError(f"{what} failed: {type(error).__name__}.", fix="See the network.") from error

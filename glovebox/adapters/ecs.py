@@ -1,0 +1,109 @@
+"""ECS: one Fargate task a scan's attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from glovebox.adapters.aws import calling, error_code, error_message
+from glovebox.errors import RefusedError, UpstreamError
+from glovebox.scans.ports import NoCapacityError, TaskOrder
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import ContainerOverrideTypeDef
+
+_NEVER = {
+    "AccessDeniedException",
+    "ClientException",
+    "ClusterNotFoundException",
+    "InvalidParameterException",
+    "PlatformTaskDefinitionIncompatibilityException",
+    "PlatformUnknownException",
+    "UnsupportedFeatureException",
+}
+"""What another try with the same order would meet again."""
+_LATER = ("capacity", "limit", "throttl", "rate exceeded")
+"""ECS says in words, under several codes, that there is no room at the moment."""
+
+
+class EcsTasks:
+    """`glovebox.scans.ports.Tasks` on one cluster."""
+
+    def __init__(
+        self,
+        client: ECSClient,
+        *,
+        cluster: str,
+        task_definition: str,
+        subnets: Sequence[str],
+        security_groups: Sequence[str],
+    ) -> None:
+        self._client = client
+        self._cluster = cluster
+        self._task_definition = task_definition
+        self._subnets = list(subnets)
+        self._security_groups = list(security_groups)
+
+    def start(self, order: TaskOrder) -> str:
+        try:
+            with calling("Starting a task"):
+                answer = self._client.run_task(
+                    cluster=self._cluster,
+                    taskDefinition=self._task_definition,
+                    launchType="FARGATE",
+                    count=1,
+                    clientToken=order.token,
+                    startedBy=order.started_by,
+                    enableExecuteCommand=False,
+                    tags=[{"key": "scanId", "value": order.scan_id}],
+                    networkConfiguration={
+                        "awsvpcConfiguration": {
+                            "subnets": self._subnets,
+                            "securityGroups": self._security_groups,
+                            "assignPublicIp": "DISABLED",
+                        }
+                    },
+                    # The control plane shows the ARNs only; what they hold is for the containers.
+                    overrides={
+                        "containerOverrides": [
+                            _from_file("inlet", order.inlet_environment),
+                            _from_file("outlet", order.outlet_environment),
+                        ]
+                    },
+                )
+        except UpstreamError as error:
+            raise _judged(error) from error
+        if not answer["tasks"]:
+            said = "; ".join(failure.get("reason", "no reason") for failure in answer["failures"])
+            raise NoCapacityError(f"ECS placed no task: {said or 'no reason'}.", fix="It is tried again.")
+        return answer["tasks"][0].get("taskArn", "")
+
+    def stop(self, task_arn: str, reason: str) -> None:
+        try:
+            with calling("Stopping a task"):
+                self._client.stop_task(cluster=self._cluster, task=task_arn, reason=reason)
+        except UpstreamError as error:
+            cause = error.__cause__
+            # ECS forgets a stopped task within the hour.
+            if not (isinstance(cause, ClientError) and error_code(cause) == "InvalidParameterException"):
+                raise
+
+
+def _judged(error: UpstreamError) -> UpstreamError | RefusedError:
+    """What ECS's refusal means for the scan: later, never, or nobody knows."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return error
+    said = error_message(cause).lower()
+    if any(word in said for word in _LATER):
+        return NoCapacityError(error.reason, fix="It is tried again.")
+    if error_code(cause) in _NEVER:
+        return RefusedError(error.reason, fix="Promote an image, or deploy the scanners' stack again.")
+    return error
+
+
+def _from_file(name: str, arn: str) -> ContainerOverrideTypeDef:
+    return {"name": name, "environmentFiles": [{"type": "s3", "value": arn}]}
