@@ -27,7 +27,7 @@ from glovebox.siteaudit.record import (
 SCAN_DATE = "2026-03-04T05:06:07Z"
 
 
-def good_record(fqdn: str = "www.example.com", **changes: object) -> SiteRecord:
+def good_record(fqdn: str = "www.example.com", /, **changes: object) -> SiteRecord:
     """A site with nothing wrong; `changes` replace fields by their Python names."""
     hostname, domain = split_domain(fqdn)
     record = SiteRecord(
@@ -136,7 +136,7 @@ def good_record(fqdn: str = "www.example.com", **changes: object) -> SiteRecord:
     return replace(record, **changes)
 
 
-def failed_record(fqdn: str, failure_class: str, detail: str = "", **changes: object) -> SiteRecord:
+def failed_record(fqdn: str, failure_class: str, detail: str = "", /, **changes: object) -> SiteRecord:
     """A site of which nothing is known but why."""
     kind = kind_of(failure_class)
     hostname, domain = split_domain(fqdn)

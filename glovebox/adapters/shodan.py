@@ -9,6 +9,7 @@ adapter of ours sets the time limit and keeps what the server really said.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -193,6 +194,12 @@ class FileShodanCache:
     def _path(self, address: str) -> Path:
         """Named by the address's bytes, so that no text of a record can choose another path."""
         return self._folder / f"{ipaddress.ip_address(address).packed.hex()}.json"
+
+
+def user_cache_folder() -> Path:
+    """Where the XDG base directory specification keeps what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "glovebox" / "shodan"
 
 
 def read_key_file(path: Path) -> str:

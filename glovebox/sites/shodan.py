@@ -198,8 +198,9 @@ class _Asker:
             return False
         if turn > now:
             self.clock.sleep(turn - now)
+        # Asked again, because a sleep may be cut short when nobody wants the answers any more.
         self.next_request = self.clock.monotonic() + SECONDS_BETWEEN_REQUESTS
-        return True
+        return self.clock.monotonic() < self.deadline
 
 
 def _failed(error: ShodanError) -> Shodan:
