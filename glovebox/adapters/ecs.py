@@ -81,6 +81,14 @@ class EcsTasks:
             raise NoCapacityError(f"ECS placed no task: {said or 'no reason'}.", fix="It is tried again.")
         return answer["tasks"][0].get("taskArn", "")
 
+
+class EcsStopper:
+    """`glovebox.scans.ports.Stopper` on one cluster."""
+
+    def __init__(self, client: ECSClient, cluster: str) -> None:
+        self._client = client
+        self._cluster = cluster
+
     def stop(self, task_arn: str, reason: str) -> None:
         try:
             with calling("Stopping a task"):

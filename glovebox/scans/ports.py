@@ -105,6 +105,8 @@ class Tasks(Protocol):
         """
         ...
 
+
+class Stopper(Protocol):
     def stop(self, task_arn: str, reason: str) -> None:
         """A task that is gone already is fine."""
         ...

@@ -20,7 +20,7 @@ from glovebox import log
 from glovebox.errors import ConflictError, InputError, NotFoundError, UpstreamError
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import MAX_ATTEMPTS, SCAN_ID, ScanState, handoff_key
-from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Tasks
+from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Stopper
 from glovebox.scans.sanitise import plain
 from glovebox.scans.state import (
     Run,
@@ -102,7 +102,7 @@ class Step(Enum):
 class Watch:
     store: ScanStore
     hand_off: HandOff
-    tasks: Tasks
+    tasks: Stopper
     launcher: Launcher
     clock: Clock
 

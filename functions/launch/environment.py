@@ -1,0 +1,45 @@
+"""What `launch` gets from its environment: the variables are the fields' names in capitals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from glovebox.environment import Variables
+from glovebox.scans.model import MAX_SHARD_HOSTS
+from glovebox.siteaudit.settings import AuditSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    scans_table: str
+    lists_bucket: str
+    handoff_bucket: str
+    results_bucket: str
+    results_key_arn: str
+    cluster: str
+    task_definition: str
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    audit_settings: AuditSettings
+    shard_hosts: int
+    enrichment: bool
+
+    @classmethod
+    def read(cls, values: Mapping[str, str]) -> Environment:
+        """Raises ConfigurationError, which names the variable."""
+        variables = Variables(values)
+        return cls(
+            scans_table=variables.text("SCANS_TABLE"),
+            lists_bucket=variables.text("LISTS_BUCKET"),
+            handoff_bucket=variables.text("HANDOFF_BUCKET"),
+            results_bucket=variables.text("RESULTS_BUCKET"),
+            results_key_arn=variables.text("RESULTS_KEY_ARN"),
+            cluster=variables.text("CLUSTER"),
+            task_definition=variables.text("TASK_DEFINITION"),
+            subnets=variables.names("SUBNETS"),
+            security_groups=variables.names("SECURITY_GROUPS"),
+            audit_settings=variables.audit_settings("AUDIT_SETTINGS"),
+            shard_hosts=variables.number("SHARD_HOSTS", least=1, most=MAX_SHARD_HOSTS),
+            enrichment=variables.switch("ENRICHMENT"),
+        )

@@ -1,0 +1,25 @@
+"""What `publish` gets from its environment: the variables are the fields' names in capitals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from glovebox.environment import Variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    scans_table: str
+    sites_table: str
+    publication_bucket: str
+
+    @classmethod
+    def read(cls, values: Mapping[str, str]) -> Environment:
+        """Raises ConfigurationError, which names the variable."""
+        variables = Variables(values)
+        return cls(
+            scans_table=variables.text("SCANS_TABLE"),
+            sites_table=variables.text("SITES_TABLE"),
+            publication_bucket=variables.text("PUBLICATION_BUCKET"),
+        )

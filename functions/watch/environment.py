@@ -1,0 +1,27 @@
+"""What `watch` gets from its environment: the variables are the fields' names in capitals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from glovebox.environment import Variables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    scans_table: str
+    cluster: str
+    handoff_bucket: str
+    launch_function: str
+
+    @classmethod
+    def read(cls, values: Mapping[str, str]) -> Environment:
+        """Raises ConfigurationError, which names the variable."""
+        variables = Variables(values)
+        return cls(
+            scans_table=variables.text("SCANS_TABLE"),
+            cluster=variables.text("CLUSTER"),
+            handoff_bucket=variables.text("HANDOFF_BUCKET"),
+            launch_function=variables.text("LAUNCH_FUNCTION"),
+        )
