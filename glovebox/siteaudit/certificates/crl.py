@@ -11,7 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from glovebox.siteaudit.certificates.documents import DocumentCache, DocumentError, UnreadableDocumentError
-from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert
+from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert, without_warnings
 from glovebox.siteaudit.certificates.text import iso, printable
 
 MAX_CRL_BYTES = 10 << 20
@@ -51,6 +51,11 @@ def read_revocation_list(data: bytes) -> RevocationList:
     Raises UnreadableDocumentError for anything else: delta and indirect lists, lists of
     authorities' certificates, unknown critical extensions (RFC 5280 5.2).
     """
+    with without_warnings():
+        return _read_list(data)
+
+
+def _read_list(data: bytes) -> RevocationList:
     try:
         crl = x509.load_pem_x509_crl(data) if data.startswith(b"-----BEGIN") else x509.load_der_x509_crl(data)
         return RevocationList(
@@ -90,7 +95,8 @@ async def check_crl(
         except DocumentError as error:
             answer = CrlAnswer("unavailable", f"{printable(url, 200)}: {error.reason}")
         else:
-            answer = _look_up(leaf, issuer, revocations, url, now)
+            with without_warnings():
+                answer = _look_up(leaf, issuer, revocations, url, now)
         if answer.status in ("good", "revoked"):
             return answer
     return answer

@@ -105,7 +105,7 @@ class DocumentCache(Generic[D]):
 
 def _checked(url: str) -> str:
     """`url`, or DocumentError for one that a hostile certificate may carry and no authority uses."""
-    if len(url) > MAX_URL or not url.isascii() or not url.isprintable():
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
         raise DocumentError("The address in the certificate is not a usable address.")
     if not url.lower().startswith(("http://", "https://")):
         raise DocumentError("The address in the certificate is neither http nor https.")

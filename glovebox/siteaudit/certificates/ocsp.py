@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -14,7 +13,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from glovebox.siteaudit.certificates.crl import CLOCK_SKEW
-from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert
+from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert, without_warnings
 from glovebox.siteaudit.certificates.text import iso, printable
 
 MAX_STAPLE_BYTES = 64 << 10
@@ -44,8 +43,7 @@ def check_staple(staple: bytes | None, leaf: Cert, issuer: Cert | None, now: dat
         return StapleAnswer("none")
     if len(staple) > MAX_STAPLE_BYTES:
         return StapleAnswer("invalid", f"The stapled answer is {len(staple)} bytes long.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as in read_certificate
+    with without_warnings():
         try:
             response = ocsp.load_der_ocsp_response(staple)
             if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -33,13 +34,14 @@ MAX_NAME_PARTS = 40
 READ_ERRORS = (
     ValueError,
     TypeError,
+    LookupError,
     OverflowError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
-"""What `cryptography` raises for a part that it cannot read."""
+"""What `cryptography` raises for a part that it cannot read; LookupError for an unknown TLS feature."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 T = TypeVar("T")
@@ -127,6 +129,18 @@ class Cert:
         )
 
 
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Reads hostile bytes in silence.
+
+    `cryptography` warns its programmer of serial numbers below 1 and of name parts of a wrong
+    length.  The programmer cannot repair them: the rules report what matters of it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def fingerprint_of(der: bytes) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(der).hexdigest()
@@ -136,10 +150,7 @@ def read_certificate(der: bytes, fingerprint: str | None = None) -> Cert:
     """Raises UnreadableCertificateError for bytes that are no certificate."""
     if len(der) > MAX_DER:
         raise UnreadableCertificateError(f"it is {len(der)} bytes long, more than {MAX_DER}")
-    with warnings.catch_warnings():
-        # Serial numbers below 1, odd versions and name parts of a wrong length only warn today.
-        # They are reported by the rules; a warning to the programmer is of no use to anybody.
-        warnings.simplefilter("ignore")
+    with without_warnings():
         try:
             return _read(x509.load_der_x509_certificate(der), fingerprint or fingerprint_of(der))
         except READ_ERRORS as error:

@@ -5,7 +5,6 @@ Building takes some ten milliseconds: build one for a run and share it.
 
 from __future__ import annotations
 
-import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,11 +15,7 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from glovebox.errors import ConfigurationError
-from glovebox.siteaudit.certificates.reading import (
-    Cert,
-    fingerprint_of,
-    read_certificate,
-)
+from glovebox.siteaudit.certificates.reading import Cert, fingerprint_of, read_certificate, without_warnings
 
 MAX_READ = 1_024
 """Certificates kept as read, about 10 KB each: intermediates, and those that many hosts share."""
@@ -77,14 +72,12 @@ class TrustStore:
         certificate that it cannot work with.
         """
         policy = PolicyBuilder().store(self._store).time(now).max_chain_depth(MAX_DEPTH)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # as in read_certificate
+        with without_warnings():
             return policy.build_server_verifier(subject).verify(leaf.x509, [other.x509 for other in others])
 
 
 def _load(pem: bytes) -> list[x509.Certificate]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # one old public root has the serial number 0
+    with without_warnings():  # one old public root has the serial number 0
         try:
             return x509.load_pem_x509_certificates(pem)
         except ValueError as error:
