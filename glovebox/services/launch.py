@@ -51,6 +51,8 @@ SLOWNESS = 2.0
 MAX_ATTEMPT_SECONDS = 3_600
 """Then the task is stopped, and the forms die a little later.  The credentials that signed them do not live
 much longer, so a longer audit wants smaller shards."""
+READ_SECONDS = 900
+"""The inlet reads its request first of all; the bucket's own policy refuses an older URL."""
 FORM_MARGIN_SECONDS = 600
 """The outlet may upload for this long after the deadline of the audit."""
 
@@ -256,7 +258,7 @@ class Launch:
             settings=self.settings.audit,
         )
         self.hand_off.put(request_key, msgspec.json.encode(request), JSON)
-        url = self.hand_off.readable_url(request_key, seconds)
+        url = self.hand_off.readable_url(request_key, READ_SECONDS)
         self.hand_off.put(inlet_key, f"GLOVEBOX_REQUEST_URL={url}\n".encode(), "text/plain")
         order = base64.b64encode(msgspec.json.encode(self._outlet_order(scan, seconds))).decode()
         self.hand_off.put(outlet_key, f"GLOVEBOX_ORDER={order}\n".encode(), "text/plain")

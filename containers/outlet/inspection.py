@@ -1,0 +1,123 @@
+"""Looking at what a hostile scanner left in its folder, without believing that it is what it seems."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import stat
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE
+from glovebox.scans.sanitise import plain
+
+MAX_ENTRIES = 64
+"""The auditor leaves four files; a folder full of them is a scanner that is up to something."""
+TAIL_BYTES = 8_192
+MAX_TAIL = 4_000
+"""Characters; in JSON they stay below what a manifest admits."""
+_CHUNK = 1 << 20
+_SECRETS = re.compile(
+    r"(?i)https?://[^\s/@]*@\S+|https?://\S+\?\S+"  # addresses with a password or a query
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.\S*"  # access key ids, tokens
+    r"|\b(?:authorization|cookie|password|secret|token|api[_-]?key)\b\s*[:=]\s*\S+(?:\s+\S+)?"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
+)
+
+
+class UnfitError(Exception):
+    """Why there is no report to upload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    file: IO[bytes]
+    """A copy of our own: what is hashed is what is sent, whoever still writes to the original."""
+    size: int
+    sha256: str
+    lines: int
+    note: str
+    """What is odd about it, and no reason to keep it back."""
+
+
+class _Exit(Struct, frozen=True):
+    exit: Annotated[int, Meta(ge=-255, le=255)]
+
+
+def report(folder: Path, max_bytes: int, open_files: ExitStack) -> Report:
+    """The report, copied and hashed.  Raises UnfitError."""
+    note = _oddities(folder)
+    source = open_files.enter_context(_opened(folder / REPORT_FILE))
+    # The root file system is read-only, so the copy lives in memory.
+    copy = io.BytesIO()
+    digest, size, lines, last = hashlib.sha256(), 0, 0, b"\n"
+    while chunk := source.read(_CHUNK):
+        size += len(chunk)
+        if size > max_bytes:
+            raise UnfitError(f"the report is larger than {max_bytes:,} bytes")
+        digest.update(chunk)
+        lines += chunk.count(b"\n")
+        last = chunk[-1:]
+        copy.write(chunk)
+    if size == 0:
+        raise UnfitError("the report is empty")
+    copy.seek(0)
+    return Report(copy, size, digest.hexdigest(), lines + (last != b"\n"), note)
+
+
+def exit_code(folder: Path) -> int | None:
+    """What the scanner's launcher wrote; `None` where it was killed, or wrote something else."""
+    try:
+        with _opened(folder / EXIT_FILE) as file:
+            return msgspec.json.decode(file.read(1_024), type=_Exit).exit
+    except (UnfitError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def log_tail(folder: Path) -> str:
+    """The end of the scanner's log without controls and without what looks like a secret."""
+    try:
+        with _opened(folder / LOG_FILE) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL_BYTES))
+            raw = file.read(TAIL_BYTES)
+    except UnfitError:
+        return ""
+    lines = raw.decode(errors="replace").splitlines()
+    if size > TAIL_BYTES:
+        lines = lines[1:]  # The first one is cut somewhere, perhaps in the middle of a secret.
+    return "\n".join(_SECRETS.sub("[withheld]", plain(line)) for line in lines)[-MAX_TAIL:]
+
+
+def _oddities(folder: Path) -> str:
+    """What else lies in the folder that a scanner has no reason to leave."""
+    with os.scandir(folder) as entries:
+        for count, entry in enumerate(entries, start=1):
+            if count > MAX_ENTRIES:
+                return f"the scanner left more than {MAX_ENTRIES} files"
+            if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
+                return "the scanner left links or devices"
+    return ""
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A plain file, opened without following a link or waiting for a pipe.  Raises UnfitError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise UnfitError(f"there is no {path.name}") from error
+    except OSError as error:
+        raise UnfitError(f"{path.name} cannot be opened ({error.strerror})") from error
+    about = os.fstat(descriptor)
+    # A second name for a file could be one of ours, or grow while we read.
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink != 1:
+        os.close(descriptor)
+        raise UnfitError(f"{path.name} is no plain file")
+    return os.fdopen(descriptor, "rb")
