@@ -249,8 +249,8 @@ async def test_damaged_staples_lists_and_bundles_never_clear_or_raise() -> None:
         report = (
             await judge(issued.chain_der, staple=bad_staple, published=Published({CRL: bad_crl}))
         ).report
-        assert report.ocsp_staple in ("invalid", "revoked" if bad_staple == staple else "invalid")
-        assert report.crl in ("invalid", "revoked" if bad_crl == crl else "invalid")
+        assert report.ocsp_staple in ("invalid", "revoked")
+        assert report.crl in ("invalid", "revoked")
         lone = await judge(issued.chain_der[:1], published=Published({AIA: bad_issuer}), now=NOW)
         assert same_body(bad_issuer, issuing().der) or not lone.report.valid, bad_issuer.hex()
         fits_the_record(lone)
