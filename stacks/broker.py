@@ -1,0 +1,242 @@
+"""What starts scans, takes their reports in, and sees to it that each of them ends."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from constructs import Construct
+
+from glovebox_constructs.failure_queue import FailureQueue
+from glovebox_constructs.grants import grant, key_grant, objects, tasks
+from glovebox_constructs.runtime_function import RuntimeFunction
+from stacks.defaults import function_defaults
+from stacks.outputs import output
+from stacks.scanners import Scanners
+from stacks.settings import Settings
+from stacks.storage import Storage
+
+LAUNCH_TIME = cdk.Duration.minutes(15)
+"""A run of 250 tasks at the region's pace of RunTask."""
+INGEST_TIME = cdk.Duration.minutes(5)
+"""500 records of 128 KB are checked and written in well under two."""
+WATCH_TIME = cdk.Duration.minutes(2)
+
+
+class Broker(cdk.Stack):
+    """`launch` starts tasks, `ingest` takes reports in without a way out, `watch` ends what hangs."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, scanners: Scanners
+    ) -> None:
+        super().__init__(scope, id, description="Glovebox: launch, ingest, watch")
+        self._settings, self._storage, self._scanners = settings, storage, scanners
+        self.failures = FailureQueue(self, "Failures", key=storage.key)
+        self._defaults = function_defaults(settings, key=storage.key, failures=self.failures)
+        self.launch = self._launch()
+        self.ingest = self._ingest()
+        self.watch = self._watch()
+        self._follow_tasks_and_reports()
+        self._start_every_day()
+        for name, unit in {"Launch": self.launch, "Ingest": self.ingest, "Watch": self.watch}.items():
+            output(self, f"{name}Function", unit.function.function_name)
+
+    # ------------------------------------------------------------ functions
+
+    def _launch(self) -> RuntimeFunction:
+        storage, scanners = self._storage, self._scanners
+        launch = RuntimeFunction(
+            self,
+            "Launch",
+            unit="launch",
+            defaults=self._defaults,
+            environment={
+                "SCANS_TABLE": storage.scans.table_name,
+                "LISTS_BUCKET": storage.lists.bucket_name,
+                "HANDOFF_BUCKET": storage.handoff.bucket_name,
+                "RESULTS_BUCKET": storage.results.bucket_name,
+                "RESULTS_KEY_ARN": storage.key.key_arn,
+                "CLUSTER": scanners.cluster.cluster_name,
+                "TASK_DEFINITION": scanners.siteaudit.arn,
+                "SUBNETS": cdk.Fn.join(",", scanners.task_subnets),
+                "SECURITY_GROUPS": scanners.scan_group.security_group_id,
+                "AUDIT_SETTINGS": self._settings.audit_settings,
+                "SHARD_HOSTS": str(self._settings.shard_hosts),
+                "ENRICHMENT": "on" if self._settings.shodan else "off",
+            },
+            timeout=LAUNCH_TIME,
+            memory=512,
+            concurrency=2,
+        )
+        launch.may(*_CHANGE_SCANS, "dynamodb:PutItem", on=[storage.scans.table_arn])
+        launch.may(
+            "s3:GetObject", on=[objects(storage.lists, "*")], because="Whoever uploads a list names it."
+        )
+        # It signs the task's own reading and uploading, so it must be allowed to do both.
+        launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/request.json")], because=_NAMES)
+        launch.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
+        launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
+        launch.may(
+            "ecs:RunTask",
+            on=[scanners.siteaudit.arn],
+            when={
+                "ArnEquals": {"ecs:cluster": scanners.cluster.cluster_arn},
+                "BoolIfExists": {"ecs:enable-execute-command": "false"},
+            },
+        )
+        launch.may(
+            "iam:PassRole",
+            on=[scanners.siteaudit.execution_role.role_arn],
+            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        )
+        launch.may_use_key("dynamodb", "s3", write=True)
+        return launch
+
+    def _ingest(self) -> RuntimeFunction:
+        """Reads what a hostile scanner wrote, so its only ways out are the endpoints of S3 and DynamoDB."""
+        storage = self._storage
+        ingest = RuntimeFunction(
+            self,
+            "Ingest",
+            unit="ingest",
+            defaults=self._defaults,
+            environment={
+                "SCANS_TABLE": storage.scans.table_name,
+                "SITES_TABLE": storage.sites.table_name,
+                "REGISTRY_TABLE": storage.registry.table_name,
+                "RESULTS_BUCKET": storage.results.bucket_name,
+                # The gateway endpoint knows the region's own name of DynamoDB, not one per account.
+                "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
+            },
+            timeout=INGEST_TIME,
+            memory=1024,
+            concurrency=10,
+            vpc=self._scanners.vpc,
+            security_group=self._scanners.ingest_group,
+        )
+        ingest.may(*_CHANGE_SCANS, on=[storage.scans.table_arn])
+        ingest.may("dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
+        ingest.may("dynamodb:UpdateItem", on=[storage.registry.table_arn])
+        ingest.may("s3:GetObjectVersion", on=[objects(storage.results, "results/*")], because=_NAMES)
+        ingest.may(
+            "s3:ListBucketVersions",
+            on=[storage.results.bucket_arn],
+            when={"StringLike": {"s3:prefix": "results/*"}},
+        )
+        ingest.may_use_key("dynamodb", "s3", write=True)
+        return ingest
+
+    def _watch(self) -> RuntimeFunction:
+        storage, cluster = self._storage, self._scanners.cluster
+        watch = RuntimeFunction(
+            self,
+            "Watch",
+            unit="watch",
+            defaults=self._defaults,
+            environment={
+                "SCANS_TABLE": storage.scans.table_name,
+                "CLUSTER": cluster.cluster_name,
+                "HANDOFF_BUCKET": storage.handoff.bucket_name,
+                "LAUNCH_FUNCTION": self.launch.function.function_name,
+            },
+            timeout=WATCH_TIME,
+            memory=256,
+            concurrency=10,
+        )
+        watch.may(*_CHANGE_SCANS, on=[storage.scans.table_arn])
+        watch.may("s3:DeleteObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
+        watch.may(
+            "ecs:StopTask",
+            on=[tasks(cluster)],
+            when={"ArnEquals": {"ecs:cluster": cluster.cluster_arn}},
+            because=_NAMES,
+        )
+        watch.may("lambda:InvokeFunction", on=[self.launch.function.function_arn])
+        watch.may_use_key("dynamodb", "s3", write=True)
+        return watch
+
+    # ------------------------------------------------------------ what wakes them
+
+    def _follow_tasks_and_reports(self) -> None:
+        self._rule(
+            "Tasks",
+            self.watch,
+            events.EventPattern(
+                source=["aws.ecs"],
+                detail_type=["ECS Task State Change"],
+                detail={
+                    "clusterArn": [self._scanners.cluster.cluster_arn],
+                    "lastStatus": ["RUNNING", "STOPPED"],
+                },
+            ),
+        )
+        self._rule(
+            "Reports",
+            self.ingest,
+            events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [self._storage.results.bucket_name]},
+                    "object": {"key": [{"wildcard": "results/*/manifest.json"}]},
+                },
+            ),
+        )
+        tick = events.Rule(self, "Tick", schedule=events.Schedule.rate(cdk.Duration.minutes(1)))
+        # A tick that failed is followed by the next one: nothing to keep.
+        tick.add_target(
+            targets.LambdaFunction(
+                self.watch.function,
+                event=events.RuleTargetInput.from_object({"tick": True}),
+                retry_attempts=0,
+            )
+        )
+
+    def _rule(self, id: str, unit: RuntimeFunction, pattern: events.EventPattern) -> None:
+        rule = events.Rule(self, id, event_pattern=pattern)
+        rule.add_target(targets.LambdaFunction(unit.function, dead_letter_queue=self.failures))
+
+    def _start_every_day(self) -> None:
+        """The schedule asks `launch` for the list; the time that it was meant for names the run."""
+        if self._settings.schedule == "off":
+            return
+        role = iam.Role(
+            self,
+            "SchedulerRole",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.account}}
+            ),
+        )
+        grant(role, "lambda:InvokeFunction", on=[self.launch.function.function_arn])
+        grant(role, "sqs:SendMessage", on=[self.failures.queue_arn])
+        key_grant(role, self._storage.key, "sqs", write=True)
+        order = {
+            "list": {"key": self._settings.list_key},
+            "requestedBy": "schedule",
+            "scheduledTime": "<aws.scheduler.scheduled-time>",
+        }
+        schedule = scheduler.CfnSchedule(
+            self,
+            "Daily",
+            description="Audits the sites of the list",
+            schedule_expression=self._settings.schedule,
+            schedule_expression_timezone="UTC",
+            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+            target=scheduler.CfnSchedule.TargetProperty(
+                arn=self.launch.function.function_arn,
+                role_arn=role.role_arn,
+                input=self.to_json_string(order),
+                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
+                    arn=self.failures.queue_arn
+                ),
+            ),
+        )
+        schedule.node.add_dependency(role)
+        output(self, "Schedule", schedule.ref)
+
+
+_NAMES = "Tasks and objects of a scan get their names when it starts."
+_CHANGE_SCANS = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
+"""Reading runs and scans, and moving them forward by conditional writes."""

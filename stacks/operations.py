@@ -1,0 +1,198 @@
+"""How people learn what happened: messages, alarms, one dashboard."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+
+from glovebox_constructs.failure_queue import FailureQueue
+from glovebox_constructs.runtime_function import RuntimeFunction
+from stacks.audit import Audit
+from stacks.broker import Broker
+from stacks.defaults import function_defaults
+from stacks.outputs import output
+from stacks.settings import Settings
+from stacks.storage import Storage
+
+NAMESPACE = "Glovebox"
+WATCHED_HOURS = 26
+"""A daily run may take two hours before somebody should look."""
+WAITS_FOR_NOTICE = {
+    "scanId": {"S": ["run"]},
+    "publishedAt": {"S": [{"exists": True}]},
+    "notifiedAt": {"S": [{"exists": False}]},
+}
+
+
+class Operations(cdk.Stack):
+    """`notify` tells about finished runs; alarms tell about what went wrong, or did not happen."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, broker: Broker, audit: Audit
+    ) -> None:
+        super().__init__(scope, id, description="Glovebox: messages, alarms, dashboard")
+        self.topic = sns.Topic(
+            self, "Topic", display_name="Glovebox", master_key=storage.key, enforce_ssl=True
+        )
+        for address in settings.emails:
+            self.topic.add_subscription(subscriptions.EmailSubscription(address))
+        self.failures = FailureQueue(self, "Failures", key=storage.key)
+        self.notify = self._notify(settings, storage, audit)
+        self._units = {
+            "Launch": broker.launch,
+            "Ingest": broker.ingest,
+            "Watch": broker.watch,
+            "Publish": audit.publish,
+            **({"Enrich": audit.enrich} if audit.enrich else {}),
+            "AuditApi": audit.audit_api,
+            "Notify": self.notify,
+        }
+        self._queues = {"Broker": broker.failures, "Audit": audit.failures, "Operations": self.failures}
+        self._runs = self._counted(audit.publish, "RunsPublished", {"message": "run published"})
+        self._alarm_about_runs(settings, audit, broker)
+        self._alarm_about_units()
+        self._dashboard()
+        output(self, "Topic", self.topic.topic_arn)
+        output(self, "NotifyFunction", self.notify.function.function_name)
+
+    def _notify(self, settings: Settings, storage: Storage, audit: Audit) -> RuntimeFunction:
+        notify = RuntimeFunction(
+            self,
+            "Notify",
+            unit="notify",
+            defaults=function_defaults(settings, key=storage.key, failures=self.failures),
+            environment={
+                "SCANS_TABLE": storage.scans.table_name,
+                "SITES_TABLE": storage.sites.table_name,
+                "TOPIC": self.topic.topic_arn,
+                "PAGE_URL": audit.site.url,
+            },
+            timeout=cdk.Duration.minutes(5),
+            memory=512,
+            concurrency=1,
+        )
+        notify.may("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", on=[storage.scans.table_arn])
+        notify.may("dynamodb:BatchGetItem", "dynamodb:Query", on=[storage.sites.table_arn])
+        notify.may("sns:Publish", on=[self.topic.topic_arn])
+        notify.may_use_key("dynamodb", "sns", write=True)
+        notify.follow(storage.scans, WAITS_FOR_NOTICE)
+        return notify
+
+    # ------------------------------------------------------------ alarms
+
+    def _counted(self, unit: RuntimeFunction, name: str, fields: dict[str, str]) -> cloudwatch.Metric:
+        """Counts a unit's log lines that have these fields."""
+        pattern = logs.FilterPattern.all(
+            *(logs.FilterPattern.string_value(f"$.{field}", "=", value) for field, value in fields.items())
+        )
+        counter = logs.MetricFilter(
+            self,
+            f"{name}Count",
+            log_group=unit.log_group,
+            metric_namespace=NAMESPACE,
+            metric_name=name,
+            filter_pattern=pattern,
+            metric_value="1",
+        )
+        return counter.metric(statistic="Sum", period=cdk.Duration.hours(1))
+
+    def _alarm_about_runs(self, settings: Settings, audit: Audit, broker: Broker) -> None:
+        for state in ("failed", "partial"):
+            metric = self._counted(
+                audit.publish, f"Runs{state.capitalize()}", {"message": "run published", "state": state}
+            )
+            self._alarm(
+                f"Run{state.capitalize()}", metric, f"A run ended {state}; its message names the hosts."
+            )
+        second = self._counted(broker.ingest, "SecondUploads", {"message": "second_upload"})
+        self._alarm(
+            "SecondUpload", second, "A report was uploaded twice: somebody kept a form that was used."
+        )
+        if settings.schedule != "off":
+            self._alarm(
+                "NoRun",
+                self._runs,
+                f"No run was published for {WATCHED_HOURS} hours.",
+                below=1,
+                periods=WATCHED_HOURS,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )
+
+    def _alarm_about_units(self) -> None:
+        for name, unit in self._units.items():
+            errors = unit.function.metric_errors(period=cdk.Duration.minutes(5))
+            self._alarm(f"{name}Errors", errors, f"The function {name} ended with an error; look at its log.")
+        for name, queue in self._queues.items():
+            depth = queue.metric_approximate_number_of_messages_visible(
+                period=cdk.Duration.minutes(5), statistic="Maximum"
+            )
+            self._alarm(
+                f"{name}Failures", depth, f"Events of {name} were given up and wait in the failure queue."
+            )
+
+    def _alarm(
+        self,
+        id: str,
+        metric: cloudwatch.IMetric,
+        description: str,
+        *,
+        below: int | None = None,
+        periods: int = 1,
+        missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
+    ) -> None:
+        compare = cloudwatch.ComparisonOperator
+        alarm = cloudwatch.Alarm(
+            self,
+            id,
+            metric=metric,
+            alarm_description=description,
+            threshold=1 if below is None else below,
+            comparison_operator=compare.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
+            if below is None
+            else compare.LESS_THAN_THRESHOLD,
+            evaluation_periods=periods,
+            treat_missing_data=missing,
+        )
+        alarm.add_alarm_action(actions.SnsAction(self.topic))
+
+    # ------------------------------------------------------------ dashboard
+
+    def _dashboard(self) -> None:
+        functions = [unit.function for unit in self._units.values()]
+        cloudwatch.Dashboard(
+            self,
+            "Dashboard",
+            widgets=[
+                [
+                    cloudwatch.GraphWidget(title="Runs published", left=[self._runs], width=8),
+                    cloudwatch.GraphWidget(
+                        title="Errors of functions",
+                        left=[each.metric_errors() for each in functions],
+                        width=8,
+                    ),
+                    cloudwatch.GraphWidget(
+                        title="Events given up",
+                        left=[
+                            queue.metric_approximate_number_of_messages_visible()
+                            for queue in self._queues.values()
+                        ],
+                        width=8,
+                    ),
+                ],
+                [
+                    cloudwatch.GraphWidget(
+                        title="Duration (longest)",
+                        left=[each.metric_duration(statistic="Maximum") for each in functions],
+                        width=12,
+                    ),
+                    cloudwatch.GraphWidget(
+                        title="Throttled", left=[each.metric_throttles() for each in functions], width=12
+                    ),
+                ],
+            ],
+        )

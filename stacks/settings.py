@@ -1,0 +1,239 @@
+"""What a deployment may choose: read once, in `app.py`, from the CDK's context.
+
+Each setting is a context key with the prefix `glovebox:` (`cdk deploy -c glovebox:emails=me@example.org`, or
+the `context` of cdk.json); `docs/settings.md` explains them.  A key that nobody knows is an error, because a
+misspelt setting would otherwise be dropped in silence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import msgspec
+
+from glovebox.errors import ConfigurationError
+from glovebox.scans.model import DEFAULT_SHARD_HOSTS, MAX_SHARD_HOSTS
+from glovebox.siteaudit.settings import AuditSettings
+
+PREFIX = "glovebox:"
+
+ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}
+"""Lambda's name of a processor → Python's."""
+PYTHONS = {"3.11": "manylinux_2_17", "3.12": "manylinux_2_28", "3.13": "manylinux_2_28"}
+"""Lambda's Pythons → the C library below them: 3.11 still stands on Amazon Linux 2, which is older."""
+RETENTION_DAYS = (7, 14, 30, 60, 90, 180, 365, 731)
+"""Of the periods that CloudWatch Logs offers, those that make sense for a security log."""
+IMAGES = ("inlet", "outlet", "siteaudit")
+UNPROMOTED = "unpromoted"
+"""The tag that a task names while no digest is promoted.  No image carries it: such a task cannot start."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+_SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
+_DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/\S+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One deployment's choices.  Raises ConfigurationError for values that make no sense."""
+
+    architecture: str = "arm64"
+    python: str = "3.13"
+    bundle_platform: str = ""
+    schedule: str = "cron(0 2 * * ? *)"
+    list_key: str = "hosts.txt"
+    emails: tuple[str, ...] = ()
+    shodan: bool = False
+    shard_hosts: int = DEFAULT_SHARD_HOSTS
+    audit_settings: str = "{}"
+    images: Mapping[str, str] = field(default_factory=dict)
+    log_retention_days: int = 90
+    api_rate: int = 20
+    api_burst: int = 40
+    reserve_concurrency: bool = True
+    disposable: bool = False
+    domain: str = ""
+    certificate: str = ""
+
+    def __post_init__(self) -> None:
+        for name, wanted in _RULES.items():
+            wanted(name, getattr(self, name))
+        if bool(self.domain) != bool(self.certificate):
+            raise _bad("domain", self.domain, "`domain` and `certificate` together, or neither")
+
+    @property
+    def platform(self) -> str:
+        """What uv calls the machine that the bundles run on."""
+        return self.bundle_platform or f"{ARCHITECTURES[self.architecture]}-{PYTHONS[self.python]}"
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, object]) -> Settings:
+        """Reads the keys that start with `glovebox:`; values may be text, as `-c` gives them, or JSON."""
+        known = {f"{PREFIX}{_camel(each.name)}": each.name for each in fields(cls)}
+        given = {key: value for key, value in context.items() if key.startswith(PREFIX)}
+        for key in given.keys() - known.keys():
+            raise ConfigurationError(
+                f"There is no setting {key!r}.", fix=f"Settings are: {', '.join(sorted(known))}."
+            )
+        return cls(**{known[key]: _READERS[known[key]](known[key], value) for key, value in given.items()})
+
+
+def context_key(name: str) -> str:
+    """The context key of the field `name`."""
+    return f"{PREFIX}{_camel(name)}"
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _bad(name: str, value: object, wanted: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{context_key(name)} is {value!r}.", fix=f"It must be {wanted}; see docs/settings.md."
+    )
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _bad(name, value, "text")
+    return value.strip()
+
+
+def _truth(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"on": True, "true": True, "off": False, "false": False}
+    if not isinstance(value, str) or value.lower() not in known:
+        raise _bad(name, value, "`on` or `off`")
+    return known[value.lower()]
+
+
+def _number(name: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    raise _bad(name, value, "a whole number")
+
+
+def _texts(name: str, value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list):
+        raise _bad(name, value, "a list, separated by commas")
+    return tuple(filter(None, (_text(name, item) for item in items)))
+
+
+def _mapping(name: str, value: object) -> dict[str, str]:
+    loaded = _loaded(name, value)
+    if not isinstance(loaded, dict):
+        raise _bad(name, value, "a JSON object")
+    return {str(key): _text(name, item) for key, item in loaded.items()}
+
+
+def _json(name: str, value: object) -> str:
+    return json.dumps(_loaded(name, value), separators=(",", ":"), sort_keys=True)
+
+
+def _loaded(name: str, value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise _bad(name, value, f"JSON ({error})") from error
+
+
+# Each field's own type comes out of its reader; one mapping for all of them cannot say so.
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    "architecture": _text,
+    "python": _text,
+    "bundle_platform": _text,
+    "schedule": _text,
+    "list_key": _text,
+    "emails": _texts,
+    "shodan": _truth,
+    "shard_hosts": _number,
+    "audit_settings": _json,
+    "images": _mapping,
+    "log_retention_days": _number,
+    "api_rate": _number,
+    "api_burst": _number,
+    "reserve_concurrency": _truth,
+    "disposable": _truth,
+    "domain": _text,
+    "certificate": _text,
+}
+
+
+# ---------------------------------------------------------------- judging
+
+Rule = Callable[[str, object], None]
+
+
+def _one_of(*choices: object) -> Rule:
+    def rule(name: str, value: object) -> None:
+        if value not in choices:
+            raise _bad(name, value, f"one of {', '.join(str(choice) for choice in choices)}")
+
+    return rule
+
+
+def _between(least: int, most: int) -> Rule:
+    def rule(name: str, value: object) -> None:
+        if not isinstance(value, int) or not least <= value <= most:
+            raise _bad(name, value, f"between {least} and {most}")
+
+    return rule
+
+
+def _shaped(pattern: re.Pattern[str], wanted: str, *, may_be: tuple[str, ...] = ()) -> Rule:
+    def rule(name: str, value: object) -> None:
+        for item in value if isinstance(value, tuple) else (value,):
+            if item not in may_be and not pattern.fullmatch(str(item)):
+                raise _bad(name, value, wanted)
+
+    return rule
+
+
+def _audit_settings(name: str, value: object) -> None:
+    try:
+        msgspec.json.decode(str(value), type=AuditSettings)
+    except msgspec.MsgspecError as error:
+        raise _bad(name, value, f"what glovebox/siteaudit/settings.py describes ({error})") from error
+
+
+def _images(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise _bad(name, value, "a JSON object")
+    for image, digest in value.items():
+        if image not in IMAGES or not _DIGEST.fullmatch(str(digest)):
+            raise _bad(name, {image: digest}, f"a digest (sha256:…) for each of {', '.join(IMAGES)}")
+
+
+_RULES: dict[str, Rule] = {
+    "architecture": _one_of(*ARCHITECTURES),
+    "python": _one_of(*PYTHONS),
+    "bundle_platform": _shaped(re.compile(r"[a-z0-9_-]+"), "a platform's name as uv knows it", may_be=("",)),
+    "schedule": _shaped(_SCHEDULE, "cron(…), rate(…), at(…) or off", may_be=("off",)),
+    "list_key": _shaped(re.compile(r"[A-Za-z0-9!_.*'()/-]{1,512}"), "an object's key without blanks"),
+    "emails": _shaped(_EMAIL, "addresses, separated by commas"),
+    "shard_hosts": _between(1, MAX_SHARD_HOSTS),
+    "audit_settings": _audit_settings,
+    "images": _images,
+    "log_retention_days": _one_of(*RETENTION_DAYS),
+    "api_rate": _between(1, 10_000),
+    "api_burst": _between(1, 5_000),
+    "domain": _shaped(_DOMAIN, "a domain name in lower case", may_be=("",)),
+    "certificate": _shaped(
+        _CERTIFICATE, "the ARN of a certificate in us-east-1, where CloudFront looks", may_be=("",)
+    ),
+}

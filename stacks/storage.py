@@ -1,0 +1,136 @@
+"""What must outlive every other stack: the key, the tables, the buckets."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from glovebox_constructs.buckets import LogBucket, PrivateBucket, UploadOnlyBucket
+from glovebox_constructs.policies import statements
+from glovebox_constructs.tables import EncryptedTable, text
+from stacks.outputs import output
+from stacks.settings import Settings
+
+BY_DOMAIN = "by-domain"
+
+HANDOFF_LIFE = cdk.Duration.days(1)
+"""S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
+REPORT_LIFE = cdk.Duration.days(90)
+"""Reports are ingested within seconds; three months are for looking back at what a scanner really wrote."""
+LOG_LIFE = cdk.Duration.days(365)
+OLD_VERSION_LIFE = cdk.Duration.days(365)
+
+
+class Storage(cdk.Stack):
+    """One key, three tables, six buckets; they keep their logical names for ever, which a test holds."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        super().__init__(scope, id, description="Glovebox: key, tables and buckets")
+        self._disposable = settings.disposable
+        self.key = self._key()
+        self.scans = self._table("Scans", hash="runId", range="scanId", streams=True)
+        self.sites = self._table("Sites", hash="FQDN", range="scanDate")
+        self.sites.add_global_secondary_index(
+            index_name=BY_DOMAIN,
+            partition_key=text("domain"),
+            sort_key=text("scanDate"),
+            projection_type=dynamodb.ProjectionType.ALL,
+        )
+        self.registry = self._table("Registry", hash="kind", range="name", expires="expires")
+        self.logs = LogBucket(self, "Logs", disposable=settings.disposable, forget_after=LOG_LIFE)
+        self.lists = self._bucket("Lists", versioned=True, forget_old_versions_after=OLD_VERSION_LIFE)
+        self.handoff = self._bucket("HandOff", forget_after=HANDOFF_LIFE, policies=("handoff_bucket_policy",))
+        self.results = UploadOnlyBucket(
+            self,
+            "Results",
+            key=self.key,
+            logs=self.logs,
+            disposable=settings.disposable,
+            forget_after=REPORT_LIFE,
+        )
+        self.publication = self._public_bucket("Publication")
+        self.site = self._public_bucket("Site")
+        self._say_what_there_is()
+
+    def _key(self) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            description="Glovebox: tables, buckets, logs, queues, topics",
+            enable_key_rotation=True,
+            removal_policy=cdk.RemovalPolicy.DESTROY if self._disposable else cdk.RemovalPolicy.RETAIN,
+        )
+        here = {"Account": cdk.Aws.ACCOUNT_ID, "Partition": cdk.Aws.PARTITION, "Region": cdk.Aws.REGION}
+        for statement in statements("key_policy", here):
+            key.add_to_resource_policy(statement)
+        return key
+
+    def _table(
+        self, id: str, *, hash: str, range: str, streams: bool = False, expires: str | None = None
+    ) -> EncryptedTable:
+        return EncryptedTable(
+            self,
+            id,
+            hash=hash,
+            range=range,
+            key=self.key,
+            disposable=self._disposable,
+            streams=streams,
+            expires=expires,
+        )
+
+    def _bucket(
+        self,
+        id: str,
+        *,
+        versioned: bool = False,
+        forget_after: cdk.Duration | None = None,
+        forget_old_versions_after: cdk.Duration | None = None,
+        policies: tuple[str, ...] = (),
+        places: dict[str, str] | None = None,
+    ) -> PrivateBucket:
+        return PrivateBucket(
+            self,
+            id,
+            key=self.key,
+            logs=self.logs,
+            disposable=self._disposable,
+            versioned=versioned,
+            forget_after=forget_after,
+            forget_old_versions_after=forget_old_versions_after,
+            policies=policies,
+            places=places or {},
+        )
+
+    def _public_bucket(self, id: str) -> PrivateBucket:
+        """Private as all are, but CloudFront may read its objects."""
+        return self._bucket(
+            id,
+            versioned=True,
+            forget_old_versions_after=OLD_VERSION_LIFE,
+            policies=("public_bucket_policy",),
+            places={"Account": cdk.Aws.ACCOUNT_ID, "Partition": cdk.Aws.PARTITION},
+        )
+
+    def _say_what_there_is(self) -> None:
+        tables: dict[str, dynamodb.ITable] = {
+            "Scans": self.scans,
+            "Sites": self.sites,
+            "Registry": self.registry,
+        }
+        for name, table in tables.items():
+            output(self, f"{name}Table", table.table_name)
+        buckets: dict[str, s3.IBucket] = {
+            "Lists": self.lists,
+            "HandOff": self.handoff,
+            "Results": self.results,
+            "Publication": self.publication,
+            "Site": self.site,
+            "Logs": self.logs,
+        }
+        for name, bucket in buckets.items():
+            output(self, f"{name}Bucket", bucket.bucket_name)
+        output(self, "KeyArn", self.key.key_arn)
