@@ -12,6 +12,7 @@ from glovebox_constructs.findings import accept
 from glovebox_constructs.grants import objects
 from glovebox_constructs.public_site import PublicSite
 from glovebox_constructs.runtime_function import RuntimeFunction
+from stacks.broker import CHANGE_SCANS
 from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.settings import Settings
@@ -33,6 +34,9 @@ PUBLISH_DISK = 4096
 """MiB: each of the zip's three files is built from records that wait on disk, then the zip itself."""
 ENRICH_TIME = cdk.Duration.minutes(15)
 """A shard's addresses at one look-up a second; what does not fit is tried again."""
+
+CLOSE_RUNS = ("dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
+"""A published run is put under a condition, and no longer stands among the open ones."""
 
 _RUN = {"scanId": {"S": ["run"]}}
 _THERE = {"S": [{"exists": True}]}
@@ -100,7 +104,7 @@ class Audit(cdk.Stack):
             concurrency=1,
             storage=PUBLISH_DISK,
         )
-        publish.may("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", on=[storage.scans.table_arn])
+        publish.may(*CLOSE_RUNS, on=[storage.scans.table_arn])
         publish.may("dynamodb:BatchGetItem", on=[storage.sites.table_arn])
         publish.may(
             "s3:PutObject",
@@ -136,8 +140,8 @@ class Audit(cdk.Stack):
             # Shodan allows one request a second, whoever asks.
             concurrency=1,
         )
-        enrich.may("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", on=[storage.scans.table_arn])
-        enrich.may("dynamodb:BatchGetItem", "dynamodb:UpdateItem", on=[storage.sites.table_arn])
+        enrich.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
+        enrich.may("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
         enrich.may("dynamodb:GetItem", "dynamodb:PutItem", on=[storage.registry.table_arn])
         enrich.may("secretsmanager:GetSecretValue", on=[secret.secret_arn])
         enrich.may_use_key("dynamodb", write=True)

@@ -25,6 +25,10 @@ INGEST_TIME = cdk.Duration.minutes(5)
 WATCH_TIME = cdk.Duration.minutes(2)
 
 
+CHANGE_SCANS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+"""A scan moves forward in a transaction: its item is put under a condition, its run counts down."""
+
+
 class Broker(cdk.Stack):
     """`launch` starts tasks, `ingest` takes reports in without a way out, `watch` ends what hangs."""
 
@@ -70,7 +74,7 @@ class Broker(cdk.Stack):
             memory=512,
             concurrency=2,
         )
-        launch.may(*_CHANGE_SCANS, "dynamodb:PutItem", on=[storage.scans.table_arn])
+        launch.may(*CHANGE_SCANS, "dynamodb:Query", on=[storage.scans.table_arn])
         launch.may(
             "s3:GetObject", on=[objects(storage.lists, "*")], because="Whoever uploads a list names it."
         )
@@ -85,6 +89,12 @@ class Broker(cdk.Stack):
                 "ArnEquals": {"ecs:cluster": scanners.cluster.cluster_arn},
                 "BoolIfExists": {"ecs:enable-execute-command": "false"},
             },
+        )
+        launch.may(
+            "ecs:TagResource",
+            on=[tasks(scanners.cluster)],
+            when={"StringEquals": {"ecs:CreateAction": "RunTask"}},
+            because=_NAMES,
         )
         launch.may(
             "iam:PassRole",
@@ -116,7 +126,7 @@ class Broker(cdk.Stack):
             vpc=self._scanners.vpc,
             security_group=self._scanners.ingest_group,
         )
-        ingest.may(*_CHANGE_SCANS, on=[storage.scans.table_arn])
+        ingest.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
         ingest.may("dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
         ingest.may("dynamodb:UpdateItem", on=[storage.registry.table_arn])
         ingest.may("s3:GetObjectVersion", on=[objects(storage.results, "results/*")], because=_NAMES)
@@ -145,7 +155,7 @@ class Broker(cdk.Stack):
             memory=256,
             concurrency=10,
         )
-        watch.may(*_CHANGE_SCANS, on=[storage.scans.table_arn])
+        watch.may(*CHANGE_SCANS, "dynamodb:Query", on=[storage.scans.table_arn])
         watch.may("s3:DeleteObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
         watch.may(
             "ecs:StopTask",
@@ -238,5 +248,3 @@ class Broker(cdk.Stack):
 
 
 _NAMES = "Tasks and objects of a scan get their names when it starts."
-_CHANGE_SCANS = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem")
-"""Reading runs and scans, and moving them forward by conditional writes."""

@@ -12,7 +12,7 @@ from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.runtime_function import RuntimeFunction
-from stacks.audit import Audit
+from stacks.audit import CLOSE_RUNS, Audit
 from stacks.broker import Broker
 from stacks.defaults import function_defaults
 from stacks.outputs import output
@@ -76,7 +76,7 @@ class Operations(cdk.Stack):
             memory=512,
             concurrency=1,
         )
-        notify.may("dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", on=[storage.scans.table_arn])
+        notify.may(*CLOSE_RUNS, on=[storage.scans.table_arn])
         notify.may("dynamodb:BatchGetItem", "dynamodb:Query", on=[storage.sites.table_arn])
         notify.may("sns:Publish", on=[self.topic.topic_arn])
         notify.may_use_key("dynamodb", "sns", write=True)

@@ -30,7 +30,7 @@ _LOGGED = {
 
 
 class AuditApi(Construct):
-    """`GET /api/<operation>` for each of `operations`.
+    """`/api/<operation>` for each of `operations`; the function refuses all methods but GET, with a reason.
 
     `rate` calls a second and `burst` at once, for all callers together.
     """
@@ -75,7 +75,7 @@ class AuditApi(Construct):
         integration = integrations.HttpLambdaIntegration("Handler", handler)
         for operation in operations:
             self.api.add_routes(
-                path=f"/api/{operation}", methods=[apigateway.HttpMethod.GET], integration=integration
+                path=f"/api/{operation}", methods=[apigateway.HttpMethod.ANY], integration=integration
             )
         accept(self, "AwsSolutions-APIG4", "The audit of public sites is public: these calls only read it.")
 

@@ -63,7 +63,9 @@ class EcsTasks:
                         "awsvpcConfiguration": {
                             "subnets": self._subnets,
                             "securityGroups": self._security_groups,
-                            "assignPublicIp": "DISABLED",
+                            # The first cut's subnets are public, with nothing that may come in: without an
+                            # address of its own a task could reach neither sites nor image repositories.
+                            "assignPublicIp": "ENABLED",
                         }
                     },
                     # The control plane shows the ARNs only; what they hold is for the containers.
