@@ -13,7 +13,6 @@ from enum import Enum
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import VerificationError
 
 from glovebox.siteaudit.certificates.names import subject_for_verifier
@@ -78,7 +77,7 @@ def find_path(leaf: Cert, others: Sequence[Cert], fqdn: str, now: datetime, trus
             objection = _plain(error)
         else:
             known = {cert.x509: cert for cert in (leaf, *others)}
-            certs = tuple(known.get(link) or _anchor(link, trust) for link in chain)
+            certs = tuple(known.get(link) or trust.anchor(link) for link in chain)
             return Path(certs, End.ANCHOR, verified=True)
     path = _climb((leaf,), others, trust, iter(range(MAX_SIGNATURE_CHECKS)))
     if path.end is not End.ANCHOR:
@@ -117,7 +116,7 @@ def _climb(certs: tuple[Cert, ...], others: Sequence[Cert], trust: TrustStore, b
     top = certs[-1]
     if trust.holds(top):
         return Path(certs, End.ANCHOR)
-    anchors = [_anchor(root, trust) for root in trust.anchors(top.issuer)]
+    anchors = [trust.anchor(root) for root in trust.anchors(top.issuer)]
     for anchor in _signers(top, anchors, budget):
         return Path((*certs, anchor), End.ANCHOR)
     if top.self_issued and _signed(top, top):
@@ -160,10 +159,6 @@ def _signed(cert: Cert, issuer: Cert) -> bool:
     except (UnsupportedAlgorithm, ValueError, TypeError):
         return cert.signature not in VERIFIED_SIGNATURES
     return True
-
-
-def _anchor(root: x509.Certificate, trust: TrustStore) -> Cert:
-    return trust.read(root.public_bytes(Encoding.DER))
 
 
 def _plain(error: Exception) -> str:

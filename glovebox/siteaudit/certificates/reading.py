@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -236,12 +236,13 @@ def _name_map(name: x509.Name) -> dict[str, str]:
 
 
 def _read_extensions(extensions: x509.Extensions) -> Extensions:
-    names = _find(extensions, x509.SubjectAlternativeName)
-    constraints = _find(extensions, x509.BasicConstraints)
-    usage = _find(extensions, x509.KeyUsage)
-    purposes = _find(extensions, x509.ExtendedKeyUsage)
-    features = _find(extensions, x509.TLSFeature)
-    timestamps = _find(extensions, x509.PrecertificateSignedCertificateTimestamps)
+    values = {type(extension.value): extension.value for extension in extensions}
+    names = _find(values, x509.SubjectAlternativeName)
+    constraints = _find(values, x509.BasicConstraints)
+    usage = _find(values, x509.KeyUsage)
+    purposes = _find(values, x509.ExtendedKeyUsage)
+    features = _find(values, x509.TLSFeature)
+    timestamps = _find(values, x509.PrecertificateSignedCertificateTimestamps)
     return Extensions(
         dns_names=tuple(names.get_values_for_type(x509.DNSName)) if names else (),
         addresses=_addresses(names),
@@ -256,17 +257,15 @@ def _read_extensions(extensions: x509.Extensions) -> Extensions:
         ),
         signs_ocsp=purposes is not None and ExtendedKeyUsageOID.OCSP_SIGNING in purposes,
         must_staple=features is not None and x509.TLSFeatureType.status_request in features,
-        crl_urls=_crl_urls(_find(extensions, x509.CRLDistributionPoints)),
-        issuer_urls=_issuer_urls(_find(extensions, x509.AuthorityInformationAccess)),
+        crl_urls=_crl_urls(_find(values, x509.CRLDistributionPoints)),
+        issuer_urls=_issuer_urls(_find(values, x509.AuthorityInformationAccess)),
         scts=frozenset(sct.log_id + sct.signature for sct in timestamps) if timestamps else frozenset(),
     )
 
 
-def _find(extensions: x509.Extensions, kind: type[E]) -> E | None:
-    for extension in extensions:
-        if isinstance(extension.value, kind):
-            return extension.value
-    return None
+def _find(values: Mapping[type[x509.ExtensionType], x509.ExtensionType], kind: type[E]) -> E | None:
+    value = values.get(kind)
+    return value if isinstance(value, kind) else None
 
 
 def _addresses(names: x509.SubjectAlternativeName | None) -> tuple[Address, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import certifi
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from glovebox.errors import ConfigurationError
@@ -37,6 +38,7 @@ class TrustStore:
         self._anchors: defaultdict[bytes, list[x509.Certificate]] = defaultdict(list)
         for root in dict.fromkeys((*public, *extra)):
             self._anchors[root.subject.public_bytes()].append(root)
+        self._anchor_certs: dict[x509.Certificate, Cert] = {}
         self._read: OrderedDict[str, Cert] = OrderedDict()
 
     def read(self, der: bytes) -> Cert:
@@ -54,6 +56,13 @@ class TrustStore:
     def anchors(self, subject: bytes) -> Sequence[x509.Certificate]:
         """Trust anchors with this subject (DER)."""
         return self._anchors.get(subject, ())
+
+    def anchor(self, root: x509.Certificate) -> Cert:
+        """A trust anchor as read; read when first used, because a run meets a few of the hundred."""
+        cert = self._anchor_certs.get(root)
+        if cert is None:
+            cert = self._anchor_certs[root] = self.read(root.public_bytes(Encoding.DER))
+        return cert
 
     def holds(self, cert: Cert) -> bool:
         """Whether `cert` itself is a trust anchor."""
