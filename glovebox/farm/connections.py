@@ -137,10 +137,14 @@ class _Session:
         with suppress(ssl.SSLError, ConnectionError):
             while True:
                 try:
-                    plain.feed_data(self.tls.read(_CHUNK))
+                    data = self.tls.read(_CHUNK)
                 except ssl.SSLWantReadError:
-                    data = await reader.read(_CHUNK)
-                    if not data:
+                    received = await reader.read(_CHUNK)
+                    if not received:
                         break
-                    self._incoming.write(data)
+                    self._incoming.write(received)
+                else:
+                    if not data:  # the client's close_notify
+                        break
+                    plain.feed_data(data)
         plain.feed_eof()

@@ -89,7 +89,9 @@ TRAITS: tuple[Trait, ...] = (
     _broken("silent", "Port 443 accepts and says nothing", "tls_timeout", silent, slow=True),
     _broken("drip", "A handshake of a byte a second", "tls_timeout", drips(_ENDLESS_RECORD, 1.0), slow=True),
     _broken("reset-on-hello", "Port 443 resets at the first message", "connection_reset", resets_on_hello),
-    _broken("close-on-hello", "Port 443 hangs up at the first message", "connection_reset", closes_on_hello),
+    _broken(
+        "close-on-hello", "Port 443 hangs up at the first message", "tls_connection_closed", closes_on_hello
+    ),
     Trait(
         name="reset-in-handshake",
         shows="Port 443 resets in the middle of its answer",
