@@ -185,7 +185,7 @@ TRAITS: tuple[Trait, ...] = (
         "Expired, and of another name",
         "Marlow Bridge Bakery",
         identities.expired_and_misnamed,
-        "expired",
         "name_mismatch",
+        "expired",
     ),
 )
