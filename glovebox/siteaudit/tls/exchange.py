@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 from glovebox.siteaudit.connect import ConnectError, Connector, Endpoint
 from glovebox.siteaudit.tls.alerts import alert_name
@@ -74,9 +74,9 @@ class _Conversation(asyncio.Protocol):
         self.ending = ending
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - asyncio's promise for streams
-        self._transport = transport
-        transport.write(self._reader.first_bytes())
+        # A stream's transport can write; uvloop's is no subclass of asyncio's.
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._transport.write(self._reader.first_bytes())
 
     def data_received(self, data: bytes) -> None:
         if self.ending.done():

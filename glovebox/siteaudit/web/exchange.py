@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from typing import cast
 
 import h11
 
@@ -120,9 +121,10 @@ class _Conversation(asyncio.Protocol):
         self._body = Body("", max_body)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # create_connection gives nothing else
+        # A stream's transport can write; uvloop's is no subclass of asyncio's.
+        stream = cast(asyncio.WriteTransport, transport)
         out = self._connection.send(self._request) or b""
-        transport.write(out + (self._connection.send(h11.EndOfMessage()) or b""))
+        stream.write(out + (self._connection.send(h11.EndOfMessage()) or b""))
 
     def data_received(self, data: bytes) -> None:
         if self.answered.done():
