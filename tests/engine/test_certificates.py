@@ -6,7 +6,7 @@ import subprocess
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
@@ -15,6 +15,10 @@ from cryptography import x509
 
 from glovebox.errors import ConfigurationError
 from glovebox.farm.authority import Authority, Issued, Validity, pem_of, self_signed
+from glovebox.farm.identities import Identities
+from glovebox.farm.model import DOMAIN, Tls
+from glovebox.farm.model import Trait as FleetTrait
+from glovebox.farm.traits import certificates as fleet
 from glovebox.siteaudit.certificates.trust import TrustStore
 from glovebox.siteaudit.record import STATUS_CODES
 from tests.certificates import (
@@ -377,3 +381,23 @@ def test_the_trust_store_holds_every_public_root() -> None:
 def test_extra_roots_that_are_no_pem_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="not PEM"):
         TrustStore("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize("trait", fleet.TRAITS, ids=lambda trait: trait.name)
+async def test_the_fleet_s_certificates_get_what_the_fleet_expects(trait: FleetTrait) -> None:
+    identities = Identities(http_port=80)
+    assert isinstance(trait.https, Tls)
+    fqdn = f"{trait.name}.{DOMAIN}"
+    issued = trait.https.identity(identities, fqdn)
+    published = Published({identities.url(path): body for path, body in identities.publications().items()})
+    judgement = await judge(
+        issued.chain_der,
+        fqdn=fqdn,
+        published=published,
+        store=TrustStore(pem_of([identities.root.certificate]).decode()),
+        now=datetime.now(UTC),
+    )
+    found = classes(judgement)
+    assert frozenset(found) == trait.expects.reasons
+    assert next(iter(found), None) == trait.expects.failure
+    assert not trait.expects.warning or any(trait.expects.warning in w for w in judgement.report.warnings)

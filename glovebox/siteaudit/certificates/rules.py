@@ -101,7 +101,7 @@ def warnings_of(path: Path, sent: Sequence[Cert], now: datetime, trust: TrustSto
         )
     for cert in path.certs if path.end is not End.ANCHOR else path.certs[:1] + path.certs[1:-1]:
         remaining = cert.not_after - now
-        if timedelta() <= remaining < min(FEW_DAYS, (cert.not_after - cert.not_before) / 4):
+        if timedelta() <= remaining < min(FEW_DAYS, (cert.not_after - cert.not_before) / 3):
             yield f"{_which(cert, leaf)} ends in {remaining.days} days, on {iso(cert.not_after)}."
     if leaf.key.curve == "secp521r1":
         yield "The certificate's key is on P-521, which Chrome does not accept from servers."
