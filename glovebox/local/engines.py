@@ -172,6 +172,8 @@ class ContainerEngine:
             "--cap-drop=ALL", "--security-opt=no-new-privileges",
             f"--memory={place.task.memory}", f"--cpus={place.task.cpus}", f"--pids-limit={PROCESSES}",
             f"--ulimit=nofile={OPEN_FILES}:{OPEN_FILES}",
+            # Named, because the engines' own default is more than a sandboxed root may set.
+            f"--ulimit=nproc={OPEN_FILES}:{OPEN_FILES}",
         ]  # fmt: skip
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
