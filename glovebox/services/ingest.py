@@ -41,7 +41,7 @@ from glovebox.siteaudit.record import SiteRecord
 from glovebox.sites.item import SiteItem, item_of
 from glovebox.sites.ports import Registry, SiteStore
 
-_KEY = re.compile(rf"results/({SCAN_ID.pattern})/([1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}")
+_KEY = re.compile(rf"results/(?P<scan>{SCAN_ID.pattern})/(?P<attempt>[1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}")
 _SPOOL = 8 << 20
 """Most reports stay in memory; a large one waits on the function's disk."""
 
@@ -104,7 +104,7 @@ class Ingest:
         match = _KEY.fullmatch(found.key)
         if match is None:
             raise RefusedError(f"The key {found.key[:120]!r} is none that an upload form allows.")
-        scan_id, attempt = match[1], int(match[3])
+        scan_id, attempt = match["scan"], int(match["attempt"])
         try:
             claim = self._bind(scan_id, attempt, found)
         except (ConflictError, NotFoundError) as refusal:

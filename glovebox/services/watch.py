@@ -50,7 +50,7 @@ PUBLISH_SECONDS = 20 * 60
 MAX_LAUNCHES_PER_TICK = 50
 """A region's burst of RunTask calls is smaller still; the rest waits for the next minute."""
 
-STARTED_BY = re.compile(rf"({SCAN_ID.pattern})-([1-{MAX_ATTEMPTS}])")
+STARTED_BY = re.compile(rf"(?P<scan>{SCAN_ID.pattern})-(?P<attempt>[1-{MAX_ATTEMPTS}])")
 """`startedBy` of our tasks: how an event names its scan and attempt."""
 ENVIRONMENT_FILES = ("inlet.env", "outlet.env")
 HAND_OFF_FILES = (*ENVIRONMENT_FILES, "request.json")
@@ -126,7 +126,7 @@ class Watch:
         if match is None:
             log.info("task of somebody else", taskArn=task.task_arn)
             return
-        scan_id, attempt = match[1], int(match[3])
+        scan_id, attempt = match["scan"], int(match["attempt"])
         if task.last_status == "RUNNING":
             # The request stays until the end: a task may be reported before its first container has read it.
             self._forget(scan_id, attempt, ENVIRONMENT_FILES)

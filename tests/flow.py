@@ -1,0 +1,200 @@
+"""The services together on fakes: what the events of a whole run do, in any order, as often as one likes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from glovebox.scans.model import Manifest, SiteScanRequest, handoff_key, manifest_key, report_key
+from glovebox.services.ingest import Ingest
+from glovebox.services.launch import Launch, LaunchSettings
+from glovebox.services.notify import Notify
+from glovebox.services.publish import Publish
+from glovebox.services.watch import Watch
+from glovebox.siteaudit.record import SiteRecord, to_json
+from glovebox.siteaudit.settings import AuditSettings
+from tests.fakes import (
+    FakeClock,
+    FakeHandOff,
+    FakeLauncher,
+    FakeLists,
+    FakePublication,
+    FakeRegistry,
+    FakeResults,
+    FakeScanStore,
+    FakeSites,
+    FakeTasks,
+    FakeTopic,
+    FakeUploads,
+)
+from tests.records import good_record
+
+Event = dict[str, object]
+
+
+@dataclass
+class Flow:
+    """One box: the services of a deployment around the same fakes."""
+
+    shard_hosts: int = 2
+    enrichment: bool = False
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: FakeScanStore = field(default_factory=FakeScanStore)
+    hand_off: FakeHandOff = field(default_factory=FakeHandOff)
+    tasks: FakeTasks = field(default_factory=FakeTasks)
+    lists: FakeLists = field(default_factory=FakeLists)
+    launcher: FakeLauncher = field(default_factory=FakeLauncher)
+    results: FakeResults = field(default_factory=FakeResults)
+    sites: FakeSites = field(default_factory=FakeSites)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    publication: FakePublication = field(default_factory=FakePublication)
+    topic: FakeTopic = field(default_factory=FakeTopic)
+
+    @property
+    def launch(self) -> Launch:
+        return Launch(
+            store=self.store,
+            hand_off=self.hand_off,
+            uploads=FakeUploads(),
+            tasks=self.tasks,
+            lists=self.lists,
+            settings=LaunchSettings(
+                audit=AuditSettings(),
+                lists_bucket="lists",
+                shard_hosts=self.shard_hosts,
+                enrichment=self.enrichment,
+            ),
+            clock=self.clock,
+            token=lambda: "0badcafe",
+        )
+
+    @property
+    def ingest(self) -> Ingest:
+        return Ingest(
+            store=self.store,
+            sites=self.sites,
+            registry=self.registry,
+            results=self.results,
+            bucket="results",
+            clock=self.clock,
+        )
+
+    @property
+    def watch(self) -> Watch:
+        return Watch(
+            store=self.store,
+            hand_off=self.hand_off,
+            tasks=self.tasks,
+            launcher=self.launcher,
+            clock=self.clock,
+        )
+
+    @property
+    def publish(self) -> Publish:
+        return Publish(store=self.store, sites=self.sites, publication=self.publication, clock=self.clock)
+
+    @property
+    def notify(self) -> Notify:
+        return Notify(
+            store=self.store,
+            sites=self.sites,
+            topic=self.topic,
+            page_url="https://audit.example.org",
+            clock=self.clock,
+        )
+
+    def start(self, *hosts: str) -> str:
+        """The id of a new run over these hosts."""
+        return self.launch.handle({"hosts": list(hosts)}).run_id
+
+    def request(self, scan_id: str, attempt: int = 1) -> SiteScanRequest:
+        """What the task of this attempt was given."""
+        return msgspec.json.decode(
+            self.hand_off.objects[handoff_key(scan_id, attempt, "request.json")], type=SiteScanRequest
+        )
+
+    def records(self, scan_id: str, attempt: int = 1) -> list[SiteRecord]:
+        """Good records for every host of the attempt's request."""
+        request = self.request(scan_id, attempt)
+        return [good_record(host, scan_date=request.scan_date) for host in request.hosts]
+
+    def upload(
+        self,
+        scan_id: str,
+        lines: Sequence[bytes | SiteRecord],
+        attempt: int = 1,
+        /,
+        **manifest: object,
+    ) -> Event:
+        """Put report and manifest as an honest outlet would, `manifest` changed; the event that follows."""
+        body = b"".join((line if isinstance(line, bytes) else to_json(line)) + b"\n" for line in lines)
+        self.results.upload(report_key(scan_id, attempt), body)
+        told = Manifest(
+            scan_id=scan_id,
+            attempt=attempt,
+            report_uploaded=True,
+            report_bytes=len(body),
+            report_sha256=hashlib.sha256(body).hexdigest(),
+            report_lines=len(lines),
+            scanner_exit=0,
+        )
+        return self.announce(scan_id, msgspec.structs.replace(told, **manifest), attempt)
+
+    def announce(self, scan_id: str, manifest: Manifest | bytes, attempt: int = 1) -> Event:
+        body = manifest if isinstance(manifest, bytes) else msgspec.json.encode(manifest)
+        key = manifest_key(scan_id, attempt)
+        return created(key, self.results.upload(key, body))
+
+    def task_event(
+        self, scan_id: str, status: str, attempt: int = 1, outlet: int | None = 0, arn: str | None = None
+    ) -> Event:
+        """ECS's event about the task of this attempt."""
+        token = f"{scan_id}-{attempt}"
+        task_arn = arn or next(
+            (f"arn:aws:ecs:task/{order.token}" for order in self.tasks.orders if order.started_by == token),
+            "",
+        )
+        return {
+            "detail-type": "ECS Task State Change",
+            "detail": {
+                "lastStatus": status,
+                "taskArn": task_arn,
+                "startedBy": token,
+                "stoppedReason": "Essential container in task exited",
+                "containers": [{"name": "scanner", "exitCode": 0}, {"name": "outlet", "exitCode": outlet}],
+            },
+        }
+
+    def finish(self, run_id: str) -> None:
+        """Every scan's task does its work."""
+        for scan in self.store.scans(run_id):
+            if not scan.state.ended:
+                self.ingest.handle(self.upload(scan.scan_id, self.records(scan.scan_id)))
+
+    def lose(self, run_id: str, shard: int) -> None:
+        """Both tasks of a scan die."""
+        scan = self.store.scans(run_id)[shard]
+        for attempt in (1, 2):
+            self.launch.handle({"retry": {"scanId": scan.scan_id, "attempt": attempt}})
+            self.watch.handle(self.task_event(scan.scan_id, "STOPPED", attempt, outlet=None))
+
+    def stream(self, run_id: str, scan_id: str = "run") -> Event:
+        return stream_event((run_id, scan_id))
+
+
+def created(key: str, version_id: str, bucket: str = "results") -> Event:
+    """EventBridge's event about a new object."""
+    return {"detail": {"bucket": {"name": bucket}, "object": {"key": key, "version-id": version_id}}}
+
+
+def stream_event(*keys: tuple[str, str]) -> Event:
+    """The scans table's stream saying that these items changed."""
+    return {
+        "Records": [
+            {"dynamodb": {"Keys": {"runId": {"S": run_id}, "scanId": {"S": scan_id}}}}
+            for run_id, scan_id in keys
+        ]
+    }
