@@ -57,15 +57,26 @@ def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Ite
         )
     with tempfile.TemporaryDirectory(prefix="glovebox-farm-") as temporary:
         home = folder or Path(temporary)
-        home.mkdir(parents=True, exist_ok=True)
-        with (home / "farm.log").open("w+b") as log:
-            process = _start(home, log, only)
-            try:
-                announced = _announcement(process, log)
-                traits = {trait.host: trait for trait in TRAITS if trait.host in announced.hosts}
-                yield Farm(tuple(announced.hosts), announced.settings, MappingProxyType(traits))
-            finally:
-                _end(process)
+        with announced("glovebox.farm.serve", home, only) as line:
+            said = msgspec.json.decode(line, type=Announcement)
+            traits = {trait.host: trait for trait in TRAITS if trait.host in said.hosts}
+            yield Farm(tuple(said.hosts), said.settings, MappingProxyType(traits))
+
+
+@contextmanager
+def announced(module: str, folder: Path, arguments: Sequence[str] = ()) -> Iterator[bytes]:
+    """Run `python -m module FOLDER ARGUMENT...` while the block runs; gives the first line that it prints.
+
+    Such a module serves until its standard input ends (`serve.end_of_input`).  Raises
+    ConfigurationError where it ends before it prints, with the end of its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "farm.log").open("w+b") as log:
+        process = _start(module, folder, log, arguments)
+        try:
+            yield _first_line(process, log)
+        finally:
+            _end(process)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -77,11 +88,10 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"OPENSSL_CONF": str(path), "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _start(folder: Path, log: IO[bytes], only: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "glovebox.farm.serve", str(folder)]
+def _start(module: str, folder: Path, log: IO[bytes], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*command, *only],
-        stdin=subprocess.PIPE,  # its end tells the fleet that we are gone, however we went
+        [sys.executable, "-m", module, str(folder), *arguments],
+        stdin=subprocess.PIPE,  # its end tells the servers that we are gone, however we went
         stdout=subprocess.PIPE,
         stderr=log,
         env=environment(folder),
@@ -89,7 +99,7 @@ def _start(folder: Path, log: IO[bytes], only: Sequence[str]) -> subprocess.Pope
     )
 
 
-def _announcement(process: subprocess.Popen[bytes], log: IO[bytes]) -> Announcement:
+def _first_line(process: subprocess.Popen[bytes], log: IO[bytes]) -> bytes:
     assert process.stdout is not None  # noqa: S101  opened above
     line = process.stdout.readline()
     if not line:
@@ -97,7 +107,7 @@ def _announcement(process: subprocess.Popen[bytes], log: IO[bytes]) -> Announcem
         log.seek(0)
         said = log.read()[-2_000:].decode(errors="replace").strip()
         raise ConfigurationError(f"The fleet did not start (exit code {process.returncode}): {said}")
-    return msgspec.json.decode(line, type=Announcement)
+    return line
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -29,10 +29,11 @@ async def serve(folder: Path, only: Sequence[str]) -> None:
         announcement = Announcement(hosts=list(fleet.hosts), settings=fleet.settings)
         sys.stdout.buffer.write(msgspec.json.encode(announcement) + b"\n")
         sys.stdout.buffer.flush()
-        await _end_of_input()
+        await end_of_input()
 
 
-async def _end_of_input() -> None:
+async def end_of_input() -> None:
+    """Wait until whoever holds the other end of standard input has closed it, or has died."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
