@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import msgspec
 
@@ -18,7 +19,14 @@ from glovebox.scans.state import Run, Scan, bounded, stamp
 from glovebox.services.events import changed_items
 from glovebox.siteaudit.record import SiteRecord, from_json
 from glovebox.sites.ports import Publication, SiteStore
-from glovebox.sites.publication import CSV_FILE, FULL_FILE, JSONL_FILE, publication_key, write_publication
+from glovebox.sites.publication import (
+    CSV_FILE,
+    FULL_FILE,
+    JSONL_FILE,
+    RUN_FILE,
+    publication_key,
+    write_publication,
+)
 from glovebox.sites.summary import RunSummary
 
 _TYPES = {
@@ -61,7 +69,8 @@ class Publish:
         """The zip, and its files beside it; the zip last, because the list of scans shows zips."""
         key = publication_key(run.run_id, run.scan_date)
         with tempfile.TemporaryFile() as out:
-            write_publication(self._records(run, scans), summary_of_run(run, scans), out)
+            summary = summary_of_run(run, scans)
+            write_publication(self._records(run, scans), summary, out)
             out.seek(0)
             keys = []
             with zipfile.ZipFile(out) as archive:
@@ -69,6 +78,12 @@ class Publish:
                     keys.append(f"{key.removesuffix('.zip')}/{name}")
                     with archive.open(name) as member:
                         self.publication.put(keys[-1], member, content_type)
+            # Of the whole JSON the page needs only the end, and reads it before the list of scans names it.
+            self.publication.put(
+                f"{key.removesuffix('.zip')}/{RUN_FILE}",
+                BytesIO(msgspec.json.encode(summary)),
+                "application/json",
+            )
             out.seek(0)
             self.publication.put(key, out, "application/zip")
         return (key, *keys)

@@ -24,6 +24,8 @@ from glovebox.sites.summary import RunSummary
 CSV_FILE = "output.csv"
 JSONL_FILE = "output.jsonl"
 FULL_FILE = "full_output.json"
+RUN_FILE = "run.json"
+"""The run's summary alone, published beside the others: the page shows its counts."""
 PUBLISHED_PREFIX = "files/"
 """Where the publication bucket keeps them; the page's distribution serves this path."""
 
