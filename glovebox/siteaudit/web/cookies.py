@@ -80,9 +80,7 @@ def parse_cookie(line: str, url: Url) -> Cookie | None:
     name, equals, value = (part.strip() for part in pair.partition("="))
     if not equals or not name:
         return None
-    attributes = {
-        key.strip().lower(): text.strip() for key, _, text in (part.partition("=") for part in rest)
-    }
+    attributes = _attributes(rest)
     domain = attributes.get("domain", "").lstrip(".").lower()
     if domain and not _may_set(url.host, domain):
         return None
@@ -100,6 +98,14 @@ def parse_cookie(line: str, url: Url) -> Cookie | None:
         expired=_is_expired(attributes.get("max-age", "")),
     )
     return cookie if _keeps_prefix(cookie) else None
+
+
+def _attributes(parts: list[str]) -> dict[str, str]:
+    """By lower-case name, the last of a name; an empty Domain is passed over (RFC 6265, 5.2.3)."""
+    pairs = [
+        (name.strip().lower(), value.strip()) for name, _, value in (part.partition("=") for part in parts)
+    ]
+    return {name: value for name, value in pairs if value or name != "domain"}
 
 
 def _key(cookie: Cookie) -> tuple[str, str, str]:

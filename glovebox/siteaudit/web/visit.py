@@ -47,6 +47,8 @@ class Step:
     sent: Headers
     asked_at: str
     answer: Answer
+    page: Page | None = None
+    """What it shows, where it is HTML and no redirect by status."""
     failure: HttpError | None = None
     """Why the answer is not whole."""
 
@@ -60,22 +62,30 @@ class Visit:
     hops: tuple[Hop, ...]
     """As recorded: one a step, and one without a status for an address that did not answer."""
     failure: Failure | None
-    page: Page | None
-    """Of the last answer, where it is HTML and did not send us on."""
-    text: str
-    """That page's source, up to the cap."""
     jar: CookieJar
-    redirect_to: str | None
-    """Where the visit would have gone on: the address off the list, or the one too many."""
+    beyond: Url | None
+    """Where the visit was sent and did not go: off the list, round in a circle, or one too many."""
+    immediate: Url | None
+    """Where the first answer sends visitors by its status."""
 
     @property
     def last(self) -> Step | None:
         return self.steps[-1] if self.steps else None
 
     @property
+    def page(self) -> Page | None:
+        """What the last answer shows, where it is HTML."""
+        return self.last.page if self.last else None
+
+    @property
     def complete(self) -> bool:
         """Whether the last answer is where a browser would end up."""
         return self.failure is None and bool(self.steps)
+
+    @property
+    def redirect_to(self) -> str | None:
+        """The address of `beyond`."""
+        return None if self.beyond is None else str(self.beyond)
 
     @property
     def redirect_type(self) -> RedirectType:
@@ -197,8 +207,10 @@ class Visitor:
         try:
             answer = await exchange(self._connector, address, url, headers, self._settings, tls=tls)
         except HttpError as error:
-            return Step(url, headers, asked_at, error.answer, error) if error.answer else error
-        return Step(url, headers, asked_at, answer)
+            if error.answer is None:
+                return error
+            return Step(url, headers, asked_at, error.answer, page_of(error.answer, url), error)
+        return Step(url, headers, asked_at, answer, page_of(answer, url))
 
 
 class _Way:
@@ -211,9 +223,8 @@ class _Way:
         self._hops: list[Hop] = []
         self._seen: set[tuple[str, str]] = set()
         self._failure: Failure | None = None
-        self._page: Page | None = None
-        self._text = ""
-        self._redirect_to: str | None = None
+        self._beyond: Url | None = None
+        self._immediate: Url | None = None
 
     def problem(self, url: Url, cookies: str, max_redirects: int) -> tuple[str, str] | None:
         """The failure class and detail where `url` must not be asked for."""
@@ -225,7 +236,7 @@ class _Way:
         return None
 
     def stop(self, failure_class: str, detail: str, url: Url) -> None:
-        self._redirect_to = str(url)
+        self._beyond = url
         self._failure = make_failure(failure_class, detail, self._start.scheme)
 
     def unanswered(self, url: Url, error: HttpError) -> None:
@@ -263,7 +274,8 @@ class _Way:
             return None
         if kind == "meta-tag" and target == url:
             return None  # the page renews itself
-        self._page, self._text = None, ""
+        if kind == "HTTP Status Code" and len(self._steps) == 1:
+            self._immediate = target
         # An answer that was cut short and still says where to go is followed, as browsers do.
         self._failure = None
         return target
@@ -279,17 +291,11 @@ class _Way:
                 )
                 return "None", None
             return "HTTP Status Code", location
-        content_type = answer.first("content-type") or ""
-        if not answer.undecoded and _is_html(content_type, answer.body):
-            self._text = decode(answer.body, content_type)
-            self._page = read_page(self._text, step.url)
-        refresh = refresh_target(answer.first("refresh") or "") or (
-            self._page.refresh if self._page else None
-        )
+        page = step.page or Page()
+        refresh = refresh_target(answer.first("refresh") or "") or page.refresh
         if refresh is not None:
             return "meta-tag", refresh
-        script = self._page.script_redirect if self._page else None
-        return ("javascript", script) if script is not None else ("None", None)
+        return ("javascript", page.script_redirect) if page.script_redirect is not None else ("None", None)
 
     def visit(self) -> Visit:
         return Visit(
@@ -297,10 +303,9 @@ class _Way:
             steps=tuple(self._steps),
             hops=tuple(self._hops),
             failure=self._failure,
-            page=self._page,
-            text=self._text,
             jar=self.jar,
-            redirect_to=self._redirect_to,
+            beyond=self._beyond,
+            immediate=self._immediate,
         )
 
 
@@ -336,6 +341,14 @@ def recorded_headers(headers: Headers) -> tuple[dict[str, str], bool]:
         kept[key] = whole[:MAX_HEADER_VALUE]
         cut = cut or len(whole) > MAX_HEADER_VALUE or len(name) > MAX_HEADER_NAME
     return kept, cut
+
+
+def page_of(answer: Answer, url: Url) -> Page | None:
+    """What `answer` shows, or `None` for a redirect by status and for what is no HTML."""
+    content_type = answer.first("content-type") or ""
+    if answer.status in REDIRECT_STATUS or answer.undecoded or not _is_html(content_type, answer.body):
+        return None
+    return read_page(decode(answer.body, content_type), url)
 
 
 def _is_html(content_type: str, body: bytes) -> bool:
