@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -25,7 +25,9 @@ from rich.text import Text
 
 from glovebox.cli.tally import EXPIRES_SOON_DAYS, Tally
 from glovebox.siteaudit.failures import kind_of
+from glovebox.siteaudit.hosts import MAX_NAME
 from glovebox.siteaudit.notes import LineNote
+from glovebox.siteaudit.record import MozillaProfile
 from glovebox.sites.summary import OK
 from glovebox.text import visible
 
@@ -138,18 +140,16 @@ def show_notes(console: Console, notes: Sequence[LineNote], what: str) -> None:
 
 def show_summary(console: Console, tally: Tally) -> None:
     """What became of the sites, in tables."""
-    console.print(_outcomes(tally))
-    console.print(
-        _counts(
-            "TLS configuration (Mozilla)",
-            "profile",
-            tally.profiles,
-            ("modern", "intermediate", "old", "none"),
-        )
+    _titled(console, "Outcome", _outcomes(tally))
+    _titled(
+        console,
+        "TLS configuration (Mozilla)",
+        _counts("profile", tally.profiles, list(get_args(MozillaProfile))),
     )
-    console.print(_counts("Security headers (MDN Observatory)", "grade", tally.grades, ()))
+    _titled(console, "Security headers (MDN Observatory)", _counts("grade", tally.grades, []))
     if tally.expiring:
-        console.print(_expiring(tally))
+        title = f"Valid certificates with {EXPIRES_SOON_DAYS} days or less: {tally.expiring}"
+        _titled(console, title, _expiring(tally))
 
 
 def say(console: Console, text: str) -> None:
@@ -165,17 +165,23 @@ def _class_line(tally: Tally) -> str:
     return ", ".join(f"{name} {count}" for name, count in tally.outcomes.most_common(SHOWN_CLASSES))
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _titled(console: Console, title: str, table: Table) -> None:
+    """A title of the table's own would be folded to the table's width."""
+    console.print()
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(
-            column, justify="right" if column in {"sites", "days left"} else "left", overflow="fold"
-        )
+        justify: Literal["right", "left"] = "right" if column in {"sites", "days left"} else "left"
+        table.add_column(column, justify=justify, overflow="fold")
     return table
 
 
 def _outcomes(tally: Tally) -> Table:
-    table = _table("Outcome", "sites", "class", "fault", "how to fix")
+    table = _table("sites", "class", "fault", "how to fix")
     for name, count in tally.outcomes.most_common():
         if name == OK:
             table.add_row(str(count), Text(name, style="green"), "", "")
@@ -185,13 +191,13 @@ def _outcomes(tally: Tally) -> Table:
     return table
 
 
-def _counts(title: str, column: str, counts: dict[str, int], order: Sequence[str]) -> Table:
-    table = _table(title, "sites", column)
+def _counts(column: str, counts: dict[str, int], order: Sequence[str]) -> Table:
+    table = _table("sites", column)
     names = [name for name in order if name in counts] or sorted(counts, key=_grade_order)
     for name in names:
         table.add_row(str(counts[name]), Text(visible(name, 64)))
     if not names:
-        table.add_row("0", "no site could be judged")
+        table.add_row("0", "none could be judged")
     return table
 
 
@@ -201,9 +207,7 @@ def _grade_order(grade: str) -> tuple[str, int]:
 
 
 def _expiring(tally: Tally) -> Table:
-    table = _table(
-        f"Valid certificates with {EXPIRES_SOON_DAYS} days or less: {tally.expiring}", "days left", "site"
-    )
+    table = _table("days left", "site")
     for days, host in tally.soonest:
-        table.add_row(str(days), Text(visible(host, 253)))
+        table.add_row(str(days), Text(visible(host, MAX_NAME)))
     return table
