@@ -52,8 +52,8 @@ class _Named(Struct, frozen=True):
 
 class _Object(Struct, frozen=True, rename="kebab"):
     key: str
-    version_id: Annotated[str, Meta(min_length=1)]
-    """The bucket is versioned: an event without one is of another bucket."""
+    version_id: Annotated[str, Meta(min_length=1)] | None = None
+    """S3 always says it for a versioned bucket; the emulator of the local cloud leaves it out."""
 
 
 class _Detail(Struct, frozen=True):
@@ -121,7 +121,8 @@ class Ingest:
         versions = self.results.versions(found.key)
         if not versions:
             raise NotFoundError("The announced object is not there.")
-        if versions[0].version_id != found.version_id:
+        second = len(versions) > 1 if found.version_id is None else versions[0].version_id != found.version_id
+        if second:
             log.error("second_upload", scanId=scan_id, attempt=attempt, object=MANIFEST_FILE)
             return None
         run = self.store.run(run_id_of(scan_id))

@@ -125,6 +125,18 @@ def test_the_second_attempt_asks_for_the_missing_hosts_alone_and_both_attempts_c
     assert (after.state, after.counts, after.missing) == (ScanState.COMPLETED, {"ok": 2}, ())
 
 
+def test_an_event_that_names_no_version_is_believed_only_while_there_is_one(flow: Flow, scan: Scan) -> None:
+    flow.upload(scan.scan_id, flow.records(scan.scan_id))
+    unversioned = {"detail": {"bucket": {"name": "results"}, "object": {"key": manifest_key(scan.scan_id, 1)}}}
+    flow.upload(scan.scan_id, [])
+    flow.ingest.handle(unversioned)
+    assert flow.sites.items == {}, "a second upload: nobody knows which one is announced"
+    flow.results.objects[manifest_key(scan.scan_id, 1)].pop()
+    flow.results.objects[report_key(scan.scan_id, 1)].pop()
+    flow.ingest.handle(unversioned)
+    assert now(flow, scan).counts == {"ok": 2}
+
+
 def test_hosts_that_stay_missing_are_named_and_the_scan_is_partial(flow: Flow, scan: Scan) -> None:
     flow.ingest.handle(flow.upload(scan.scan_id, flow.records(scan.scan_id)[:1], scanner_exit=137))
     flow.launch.handle({"retry": {"scanId": scan.scan_id, "attempt": 2}})
@@ -230,7 +242,7 @@ def test_a_key_that_no_form_allows_is_refused(flow: Flow, key: str) -> None:
     "event",
     [
         {},
-        {"detail": {"bucket": {"name": "results"}, "object": {"key": "x"}}},
+        {"detail": {"bucket": {"name": "results"}, "object": {"version-id": "v1"}}},
         created(manifest_key("20260304T050607Z-0badcafe-0000", 1), "v1", bucket="other"),
     ],
 )
