@@ -7,6 +7,7 @@ docs/local-cloud.md holds the same list; a test compares them.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -30,8 +31,30 @@ LEFT_OUT_TYPES = {
     "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation": _NO_EMULATION,
     "AWS::WAFv2::WebACLAssociation": _NO_EMULATION,
 }
+UNKNOWN_CONDITION_KEYS = frozenset(
+    {
+        "s3:authType",
+        "s3:signatureAge",
+        "s3:TlsVersion",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "ecs:cluster",
+        "ecs:CreateAction",
+        "ecs:enable-execute-command",
+        "iam:PassedToService",
+        "kms:ViaService",
+    }
+)
+"""Without a value for a key, an Allow would never hold and a Deny that negates would always hold."""
+UNKNOWN_KEY = "the emulator gives the condition key no value"
 METRIC_MATH = "the emulator reduces metric mathematics to its first metric, which would be another alarm"
 BOOTSTRAP = "nobody bootstraps the local cloud, so there is no version to check"
+ECS_RESOURCE = "the emulator judges every ECS action by its cluster, AWS these by task definition or task"
+CLUSTERS: dict[str, Json] = {
+    "Fn::Sub": "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/*"
+}
+ABSENCE = (
+    "the emulator's filter does not match an attribute that is absent; the function sees more and decides"
+)
 SPELLING = "the emulator hands these out in the template's spelling, where the ECS API has its own"
 API_ORIGIN = "the API has no public name here, so the distribution asks it on loopback"
 
@@ -56,6 +79,9 @@ def adapt(stack: str, template: Object, *, gateway_port: int) -> tuple[Object, l
     changes = [
         *_without_bootstrap_check(adapted),
         *_without_unknown_resources(adapted),
+        *_without_unknown_conditions(adapted),
+        *_with_cluster_resources(adapted),
+        *_without_absence_filters(adapted),
         *_with_api_spelling(adapted),
         *_with_loopback_api(adapted, gateway_port),
     ]
@@ -109,10 +135,85 @@ def _without_references(value: Json, gone: set[str]) -> Json:
         return LEFT_OUT
     kept = {key: _without_references(item, gone) for key, item in value.items()}
     if "DependsOn" in kept:
-        names = kept["DependsOn"] if isinstance(kept["DependsOn"], list) else [kept["DependsOn"]]
         # A container has a `DependsOn` as well, of objects.
+        names = _as_list(kept["DependsOn"])
         kept["DependsOn"] = [name for name in names if not (isinstance(name, str) and name in gone)]
     return kept
+
+
+def _without_unknown_conditions(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        for document in _policy_documents(resource):
+            kept: list[Json] = []
+            for statement in map(_object, _list(document.get("Statement"))):
+                conditions = _object(statement.get("Condition"))
+                unknown = {
+                    key for each in conditions.values() for key in _object(each)
+                } & UNKNOWN_CONDITION_KEYS
+                if unknown and statement.get("Effect") == "Deny":
+                    reason = f"{UNKNOWN_KEY} {', '.join(sorted(unknown))}"
+                    yield "left out", f"policy statement {statement.get('Sid', '')}", reason, name
+                    continue
+                for key in sorted(unknown):
+                    _drop_condition(statement, key)
+                    yield "changed", f"condition {key} of statements that allow", UNKNOWN_KEY, name
+                kept.append(statement)
+            document["Statement"] = kept
+
+
+def _with_cluster_resources(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        for document in _policy_documents(resource):
+            for statement in map(_object, _list(document.get("Statement"))):
+                actions = statement.get("Action")
+                ecs = [action for action in _as_list(actions) if str(action).startswith("ecs:")]
+                if ecs and statement.get("Effect") == "Allow":
+                    statement["Resource"] = [*_as_list(statement.get("Resource")), CLUSTERS]
+                    yield "changed", f"resource of {', '.join(map(str, ecs))}", ECS_RESOURCE, name
+
+
+def _without_absence_filters(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        if _type(resource) != "AWS::Lambda::EventSourceMapping":
+            continue
+        for each in map(_object, _list(_object(_properties(resource).get("FilterCriteria")).get("Filters"))):
+            pattern = cast("Json", json.loads(str(each["Pattern"])))
+            without = _without_absence(pattern)
+            if without != pattern:
+                each["Pattern"] = json.dumps(without)
+                yield (
+                    "changed",
+                    "absent attributes in filters of AWS::Lambda::EventSourceMapping",
+                    ABSENCE,
+                    name,
+                )
+
+
+def _without_absence(pattern: Json) -> Json:
+    if not isinstance(pattern, dict):
+        return pattern
+    kept = {name: _without_absence(each) for name, each in pattern.items() if each != [{"exists": False}]}
+    return {name: each for name, each in kept.items() if each != {}}
+
+
+def _policy_documents(resource: Json) -> list[Object]:
+    """What a bucket or a role is allowed or denied; the emulator does not judge the policies of keys."""
+    properties = _properties(resource)
+    if _type(resource) in ("AWS::S3::BucketPolicy", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        return [_object(properties["PolicyDocument"])]
+    if _type(resource) == "AWS::IAM::Role":
+        return [_object(_object(each)["PolicyDocument"]) for each in _list(properties.get("Policies"))]
+    return []
+
+
+def _drop_condition(statement: Object, key: str) -> None:
+    conditions = _object(statement["Condition"])
+    for operator in list(conditions):
+        _object(conditions[operator]).pop(key, None)
+        if not conditions[operator]:
+            del conditions[operator]
+    if not conditions:
+        del statement["Condition"]
 
 
 def _with_api_spelling(template: Object) -> Iterator[_Difference]:
@@ -192,6 +293,11 @@ def _properties(resource: Json) -> Object:
 
 def _object(value: Json) -> Object:
     return value if isinstance(value, dict) else {}
+
+
+def _as_list(value: Json) -> list[Json]:
+    """CloudFormation takes one thing for a list of one."""
+    return value if isinstance(value, list) else [value]
 
 
 def _list(value: Json) -> list[Json]:

@@ -1,0 +1,221 @@
+"""`glovebox up`: the whole platform on this machine, on the local fleet or on your own list."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from glovebox.cli.exit_codes import FAILED, OK
+from glovebox.errors import GloveboxError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from glovebox.local.cloud import LocalCloud, Plan
+    from glovebox.local.progress import View
+    from glovebox.siteaudit.settings import AuditSettings
+
+FLEET_SHARD_HOSTS = 40
+"""So that the demonstration shows several tasks, too."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command and its options."""
+    parser = subparsers.add_parser(
+        "up",
+        help="run the whole platform on this machine",
+        description=(
+            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list once through the "
+            "whole flow, and serve page, API and files. Without --hosts it audits a fleet of servers of its "
+            "own, so it needs no network. It never talks to AWS."
+        ),
+    )
+    parser.add_argument("--hosts", type=Path, metavar="FILE", help="a host list of your own, one host a line")
+    parser.add_argument("--once", action="store_true", help="end after the results; non-zero unless complete")
+    parser.add_argument(
+        "--port", type=_port, metavar="P", help="the page's port (default: 8642, or a free one)"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "podman", "docker", "process"),
+        default="auto",
+        help="what runs the containers (default: the first that can)",
+    )
+    parser.add_argument("--keep", action="store_true", help="keep state, logs and the tasks' folders")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bring it up, audit once, and serve until Ctrl-C, or end with --once."""
+    from rich.console import Console
+
+    from glovebox.local.cloud import CHECKOUT, Plan, require_linux
+    from glovebox.local.engines import choose_engine
+    from glovebox.siteaudit.settings import AuditSettings
+
+    require_linux()
+    console = Console()
+    engine, reasons = choose_engine(args.engine, CHECKOUT)
+    console.print(f"Containers run as: [bold]{engine.name}[/bold]")
+    for reason in reasons:
+        console.print(f"  not with {reason}", markup=False)
+    folder = CHECKOUT / ".glovebox" / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    with (
+        _signals_as_interrupt(),
+        _own_folder(console, folder, keep=args.keep),
+        _hosts(args.hosts, folder, AuditSettings()) as (hosts, settings),
+    ):
+        plan = Plan(
+            folder=folder,
+            engine=engine,
+            audit_settings=settings,
+            shard_hosts=None if args.hosts else FLEET_SHARD_HOSTS,
+            port=args.port,
+            keep=args.keep,
+            say=lambda step: console.print(f"{step} …"),
+        )
+        return _run(console, plan, hosts, once=args.once)
+
+
+@contextmanager
+def _own_folder(console: Console, folder: Path, *, keep: bool) -> Iterator[None]:
+    """State and logs of this run: gone at its end, unless they are wanted or may say what went wrong."""
+    try:
+        yield
+    except GloveboxError:
+        keep = True
+        raise
+    finally:
+        if keep:
+            console.print(f"State and logs: {folder}", markup=False, highlight=False)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
+    from glovebox.local.cloud import running_cloud
+
+    with running_cloud(plan) as cloud:
+        _say_what_differs(console, cloud)
+        console.print(f"Page  {cloud.page}/\nAPI   {cloud.page}/api/listScans", markup=False, highlight=False)
+        cloud.upload_list(hosts)
+        view = _follow(console, cloud, cloud.fire_schedule())
+        complete = _say_results(console, cloud, view)
+        if once:
+            return OK if complete else FAILED
+        console.print(f"Serving {cloud.page}/ — Ctrl-C ends it", markup=False)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            console.print("Ending everything …")
+        return OK if complete else FAILED
+
+
+@contextmanager
+def _hosts(path: Path | None, folder: Path, usual: AuditSettings) -> Iterator[tuple[bytes, AuditSettings]]:
+    """The list and how to audit it: the user's own with the system's resolver, or the fleet."""
+    if path is not None:
+        yield _read(path), usual
+        return
+    from glovebox.farm.running import running_farm
+
+    with running_farm(folder / "fleet") as farm:
+        yield "".join(f"{host}\n" for host in farm.hosts).encode(), farm.settings
+
+
+def _read(path: Path) -> bytes:
+    from glovebox.errors import InputError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"The host list cannot be read: {error}.", fix="Give a file with a host a line."
+        ) from error
+
+
+def _say_what_differs(console: Console, cloud: LocalCloud) -> None:
+    changes = sorted({(change.kind, change.what, change.reason) for change in cloud.deployment.changes})
+    console.print(f"Different from AWS ({len(changes)}; docs/local-cloud.md says more):")
+    for kind, what, reason in changes:
+        console.print(f"  {kind}: {what}: {reason}", markup=False, highlight=False)
+
+
+def _follow(console: Console, cloud: LocalCloud, run_id: str) -> View:
+    """Show the run until it is over."""
+    from rich.live import Live
+    from rich.text import Text
+
+    from glovebox.local.progress import follow, look
+
+    view = look(cloud, run_id)
+    with Live(console=console, transient=True, refresh_per_second=4) as live:
+        for view in follow(cloud, run_id):
+            live.update(Text(_line(view)))
+    return view
+
+
+def _line(view: View) -> str:
+    scans = ", ".join(f"{count} {state}" for state, count in sorted(view.states.items()))
+    classes = ", ".join(f"{name} {count}" for name, count in view.counts.most_common(6))
+    problems = "".join(f"\n  {problem}" for problem in view.problems[-3:])
+    return (
+        f"Run {view.run.run_id}: {view.run.state.value} | scans: {scans} | "
+        f"records {view.written}/{view.run.hosts} | {classes}{problems}"
+    )
+
+
+def _say_results(console: Console, cloud: LocalCloud, view: View) -> bool:
+    """Print what came out; whether each host has a record and the files are there."""
+    from rich.table import Table
+
+    from glovebox.local.cloud import CHECKOUT
+    from glovebox.scans.model import RunState
+    from glovebox.text import visible
+
+    run = view.run
+    table = Table("outcome", "sites", title=f"Run {run.run_id}: {run.state.value}")
+    for name, count in sorted(run.counts.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(visible(name, 80), str(count))
+    console.print(table)
+    for note in run.rejected_lines:
+        console.print(f"  not used: {visible(str(note), 200)}", markup=False, highlight=False)
+    for host in run.missing:
+        console.print(f"  without a record: {visible(host, 253)}", markup=False, highlight=False)
+    for scan in view.scans:
+        if scan.reason:
+            console.print(f"  {scan.scan_id}: {visible(scan.reason, 400)}", markup=False, highlight=False)
+    for problem in view.problems:
+        console.print(f"  container agent: {visible(problem, 400)}", markup=False, highlight=False)
+    paths = cloud.download_files(run, CHECKOUT / "results" / run.run_id)
+    for path in paths:
+        console.print(f"  {path}", markup=False, highlight=False)
+    return run.state is RunState.COMPLETED and bool(paths) and view.over
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM end us the way Ctrl-C does: in order, with every child."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return int(text)

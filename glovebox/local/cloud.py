@@ -1,0 +1,219 @@
+"""The whole platform on this machine, from synthesis to the page's address, as one context manager."""
+
+from __future__ import annotations
+
+import mimetypes
+import platform
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from glovebox.adapters.dynamodb_scans import DynamoScanStore
+from glovebox.errors import ConfigurationError, UpstreamError
+from glovebox.local.agent import Agent
+from glovebox.local.assembly import Assembly, synthesize
+from glovebox.local.aws import LocalAws
+from glovebox.local.deployment import Deployment, deploy
+from glovebox.local.edge import running_edge
+from glovebox.local.engines import Engine
+from glovebox.local.server import running_ministack
+from glovebox.scans.state import Run
+from glovebox.services.launch import LaunchAnswer
+from glovebox.siteaudit.settings import AuditSettings
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MINISTACK = CHECKOUT / ".glovebox" / "ministack"
+FIRING_TIME = "<aws.scheduler.scheduled-time>"
+"""What EventBridge Scheduler replaces in a target's input by the time for which it fires."""
+DEFAULT_PORT = 8642
+"""The page's; another free one is taken where somebody else has it."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to run and where."""
+
+    folder: Path
+    """State, logs and tasks of this run."""
+    engine: Engine
+    audit_settings: AuditSettings
+    shard_hosts: int | None = None
+    """`None`: the default of the deployment."""
+    port: int | None = None
+    keep: bool = False
+    """Whether the tasks' folders stay after their end."""
+    synthesized: Path | None = None
+    """An assembly that is there already; else `app.py` is run."""
+    say: Say = field(default=lambda _: None)
+
+
+class _ListPlace(msgspec.Struct):
+    key: str
+
+
+class _ScheduledOrder(msgspec.Struct):
+    """What the daily schedule hands to `launch`."""
+
+    list: _ListPlace
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCloud:
+    """A cloud that runs."""
+
+    aws: LocalAws
+    deployment: Deployment
+    agent: Agent
+    page: str
+    """The page's address; `/api/…` and `/files/…` are below it."""
+
+    @property
+    def store(self) -> DynamoScanStore:
+        return DynamoScanStore(self.aws.client("dynamodb"), self.deployment.output("ScansTable"))
+
+    def upload_list(self, hosts: bytes) -> None:
+        """Put the host list where the schedule looks for it, byte for byte."""
+        order = msgspec.json.decode(self._scheduled_input(), type=_ScheduledOrder)
+        self.aws.client("s3").put_object(
+            Bucket=self.deployment.output("ListsBucket"), Key=order.list.key, Body=hosts
+        )
+
+    def fire_schedule(self) -> str:
+        """Invoke what the daily schedule invokes, with its own input, now; answers the run's id.
+
+        Raises:
+            UpstreamError: the function failed; says how.
+        """
+        return self.launch(self._scheduled_input())
+
+    def launch(self, event: bytes) -> str:
+        """Invoke `launch` with this JSON, as a person may; answers the run's id.
+
+        Raises:
+            UpstreamError: the function failed; says how.
+        """
+        answer = self.aws.client("lambda").invoke(
+            FunctionName=self.deployment.output("LaunchFunction"), Payload=event
+        )
+        body = answer["Payload"].read()
+        if "FunctionError" in answer:
+            raise UpstreamError(f"launch failed: {body.decode(errors='replace')[:2_000]}")
+        return msgspec.json.decode(body, type=LaunchAnswer).run_id
+
+    def download_files(self, run: Run, folder: Path) -> list[Path]:
+        """The run's published files, as an address below `/files/` gives them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        storage = self.aws.client("s3")
+        bucket = self.deployment.output("PublicationBucket")
+        paths = [folder / key.rpartition("/")[2] for key in run.files]
+        for key, path in zip(run.files, paths, strict=True):
+            storage.download_file(bucket, key, str(path))
+        return paths
+
+    def _scheduled_input(self) -> bytes:
+        schedule = self.aws.client("scheduler").get_schedule(Name=self.deployment.output("Schedule"))
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return schedule["Target"].get("Input", "{}").replace(FIRING_TIME, now).encode()
+
+
+@contextmanager
+def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
+    """Bring the platform up, and take every part of it down with the block.
+
+    Raises:
+        ConfigurationError: something is missing on this machine.
+        UpstreamError: a part did not come up; says which and why.
+    """
+    require_linux()
+    with ExitStack() as stack:
+        assembly, aws = _prepare(plan, stack)
+        plan.say("Deploying the stacks")
+        deployment = deploy(aws, assembly, gateway_port=aws.port)
+        _upload_page(aws, deployment.output("SiteBucket"))
+        agent = Agent(aws, deployment.output("Cluster"), plan.engine, plan.folder / "tasks", keep=plan.keep)
+        stack.enter_context(agent.watching())
+        domain = urlsplit(deployment.output("PageUrl")).hostname or ""
+        page = stack.enter_context(_edge(aws, domain, plan.port))
+        yield LocalCloud(aws, deployment, agent, page)
+
+
+def require_linux() -> None:
+    """Raises ConfigurationError elsewhere: what ends and limits the tasks is Linux's."""
+    if platform.system() != "Linux":
+        raise ConfigurationError(
+            f"The local cloud runs on Linux, not on {platform.system()}.",
+            fix="Use a Linux machine, a virtual machine, or a container.",
+        )
+
+
+def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
+    """Synthesize while the emulator starts: both take a moment, and neither waits for the other."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    output = plan.synthesized or plan.folder / "cdk.out"
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        if plan.synthesized is None:
+            plan.say("Synthesizing the templates")
+            synthesis = pool.submit(synthesize, CHECKOUT, output, context_of(plan))
+        else:
+            synthesis = pool.submit(lambda: None)
+        # The kernel ends the emulator with the thread that started it, so that is this one.
+        aws = stack.enter_context(running_ministack(MINISTACK / "bin" / "python", plan.folder / "ministack"))
+        synthesis.result()
+    return Assembly(output), aws
+
+
+def context_of(plan: Plan) -> dict[str, str]:
+    """The deployment's settings for this machine (docs/settings.md)."""
+    context = {
+        "glovebox:architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "glovebox:python": _python_of(MINISTACK),
+        "glovebox:disposable": "on",
+        "glovebox:auditSettings": msgspec.json.encode(plan.audit_settings).decode(),
+    }
+    if plan.shard_hosts is not None:
+        context["glovebox:shardHosts"] = str(plan.shard_hosts)
+    return context
+
+
+def _python_of(environment: Path) -> str:
+    """`3.11` for an environment made with Python 3.11.7: what the functions run in here."""
+    try:
+        lines = (environment / "pyvenv.cfg").read_text().splitlines()
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{environment} is missing.", fix="Run: make setup") from error
+    pairs = (line.partition("=") for line in lines)
+    values = {name.strip(): value.strip() for name, _, value in pairs}
+    version = values.get("version_info") or values.get("version", "")
+    return ".".join(version.split(".")[:2])
+
+
+def _upload_page(aws: LocalAws, bucket: str) -> None:
+    storage = aws.client("s3")
+    page = CHECKOUT / "page"
+    for path in sorted(page.rglob("*")):
+        if path.is_file():
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            storage.put_object(
+                Bucket=bucket, Key=path.relative_to(page).as_posix(), Body=path.read_bytes(), ContentType=kind
+            )
+
+
+@contextmanager
+def _edge(aws: LocalAws, domain: str, port: int | None) -> Iterator[str]:
+    """At the port that was asked for; else at ours, or at any that is free."""
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(running_edge(aws, domain, port or DEFAULT_PORT))
+        except ConfigurationError:
+            if port is not None:
+                raise
+            address = stack.enter_context(running_edge(aws, domain, None))
+        yield address
