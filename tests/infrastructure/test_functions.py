@@ -1,0 +1,343 @@
+"""Each function: what it may do, exactly; what it is told; what wakes it; where its failures go."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections import defaultdict
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from stacks.settings import Settings
+from tests.infrastructure.templates import Assembly, Resource, listed
+
+UNITS = {
+    "Launch": "launch",
+    "Ingest": "ingest",
+    "Watch": "watch",
+    "Publish": "publish",
+    "Enrich": "enrich",
+    "AuditApi": "audit_api",
+    "Notify": "notify",
+}
+
+OWN_LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+STREAM = {
+    "dynamodb:DescribeStream": {"Scans.StreamArn"},
+    "dynamodb:GetRecords": {"Scans.StreamArn"},
+    "dynamodb:GetShardIterator": {"Scans.StreamArn"},
+    "dynamodb:ListStreams": {"*"},
+}
+NETWORK_INTERFACES = {
+    "ec2:AssignPrivateIpAddresses": {"*"},
+    "ec2:CreateNetworkInterface": {"*"},
+    "ec2:DeleteNetworkInterface": {"*"},
+    "ec2:DescribeNetworkInterfaces": {"*"},
+    "ec2:DescribeSubnets": {"*"},
+    "ec2:UnassignPrivateIpAddresses": {"*"},
+}
+TASKS = "arn:aws:ecs:region:account:task/Cluster/*"
+CHANGE_SCANS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("GetItem", "PutItem", "UpdateItem")}
+CLOSE_RUNS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("DeleteItem", "GetItem", "PutItem", "Query")}
+
+MAY = {
+    "Launch": {
+        **CHANGE_SCANS,
+        "dynamodb:Query": {"Scans.Arn"},
+        "s3:GetObject": {"Lists.Arn/*", "HandOff.Arn/handoff/*/request.json"},
+        "s3:PutObject": {"HandOff.Arn/handoff/*", "Results.Arn/results/*"},
+        "ecs:RunTask": {"SiteAuditDefinition"},
+        "ecs:TagResource": {TASKS},
+        "iam:PassRole": {"SiteAuditExecutionRole.Arn"},
+    },
+    "Ingest": {
+        **CHANGE_SCANS,
+        "dynamodb:BatchWriteItem": {"Sites.Arn"},
+        "dynamodb:UpdateItem": {"Scans.Arn", "Registry.Arn"},
+        "s3:GetObjectVersion": {"Results.Arn/results/*"},
+        "s3:ListBucketVersions": {"Results.Arn"},
+        **NETWORK_INTERFACES,
+    },
+    "Watch": {
+        **CHANGE_SCANS,
+        "dynamodb:Query": {"Scans.Arn"},
+        "s3:DeleteObject": {"HandOff.Arn/handoff/*"},
+        "ecs:StopTask": {TASKS},
+        "lambda:InvokeFunction": {"LaunchFunction.Arn"},
+    },
+    "Publish": {
+        **CLOSE_RUNS,
+        "dynamodb:BatchGetItem": {"Sites.Arn"},
+        "s3:PutObject": {"Publication.Arn/files/*"},
+        "s3:AbortMultipartUpload": {"Publication.Arn/files/*"},
+        **STREAM,
+    },
+    "Enrich": {
+        **CHANGE_SCANS,
+        "dynamodb:BatchGetItem": {"Sites.Arn"},
+        "dynamodb:BatchWriteItem": {"Sites.Arn"},
+        "dynamodb:GetItem": {"Scans.Arn", "Registry.Arn"},
+        "dynamodb:PutItem": {"Scans.Arn", "Registry.Arn"},
+        "secretsmanager:GetSecretValue": {"ShodanKey"},
+        **STREAM,
+    },
+    "AuditApi": {
+        "dynamodb:GetItem": {"Sites.Arn"},
+        "dynamodb:Query": {"Sites.Arn", "Sites.Arn/index/by-domain", "Registry.Arn"},
+        "s3:ListBucket": {"Publication.Arn"},
+    },
+    "Notify": {
+        **CLOSE_RUNS,
+        "dynamodb:BatchGetItem": {"Sites.Arn"},
+        "dynamodb:Query": {"Scans.Arn", "Sites.Arn"},
+        "sns:Publish": {"Topic"},
+        **STREAM,
+    },
+}
+"""Unit → action → resources, beside its own log, its failure queue and our key, which all have alike."""
+
+KEY_SERVICES = {
+    "Launch": {"dynamodb", "s3", "sqs"},
+    "Ingest": {"dynamodb", "s3", "sqs"},
+    "Watch": {"dynamodb", "s3", "sqs"},
+    "Publish": {"dynamodb", "s3", "sqs"},
+    "Enrich": {"dynamodb", "secretsmanager", "sqs"},
+    "AuditApi": {"dynamodb", "sqs"},
+    "Notify": {"dynamodb", "sns", "sqs"},
+}
+
+
+def _function(assembly: Assembly, name: str) -> Resource:
+    return assembly.one("AWS::Lambda::Function", f"{name}Function")
+
+
+def _statements(assembly: Assembly, role: str) -> list[dict[str, object]]:
+    """All statements that a role has, from wherever they were attached."""
+    found: list[dict[str, object]] = []
+    for policy in assembly.of("AWS::IAM::Policy"):
+        if role in map(assembly.shown, policy.properties["Roles"]):
+            found += policy.properties["PolicyDocument"]["Statement"]
+    return found
+
+
+def _granted(assembly: Assembly, role: str) -> dict[str, set[str]]:
+    granted: defaultdict[str, set[str]] = defaultdict(set)
+    for statement in _statements(assembly, role):
+        assert statement["Effect"] == "Allow"
+        for action in listed(statement["Action"]):
+            granted[action] |= {assembly.shown(each) for each in listed(statement["Resource"])}
+    return dict(granted)
+
+
+def test_the_table_covers_every_function(assembly: Assembly) -> None:
+    names = {each.short for each in assembly.of("AWS::Lambda::Function")}
+    assert names == {f"{name}Function" for name in UNITS} == {f"{name}Function" for name in MAY}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_function_may_do_exactly_this(assembly: Assembly, name: str) -> None:
+    granted = _granted(assembly, f"{name}Role")
+    for action in OWN_LOG:
+        assert granted.pop(action) == {f"{name}Log.Arn"}
+    assert granted.pop("sqs:SendMessage") == {"Failures.Arn"}
+    for action in ("kms:Decrypt", "kms:GenerateDataKey"):
+        assert granted.pop(action) == {"Key.Arn"}
+    assert granted == MAY[name]
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_function_uses_our_key_only_through_the_services_that_it_calls(
+    assembly: Assembly, name: str
+) -> None:
+    services: set[str] = set()
+    for statement in _statements(assembly, f"{name}Role"):
+        if any(str(action).startswith("kms:") for action in listed(statement["Action"])):
+            condition = statement["Condition"]
+            assert isinstance(condition, dict)
+            assert condition.keys() == {"StringEquals"}
+            via = listed(condition["StringEquals"]["kms:ViaService"])
+            services |= {assembly.shown(each).split(".")[0] for each in via}
+    assert services == KEY_SERVICES[name]
+
+
+def test_no_role_has_a_managed_policy(assembly: Assembly) -> None:
+    for role in assembly.of("AWS::IAM::Role"):
+        assert "ManagedPolicyArns" not in role.properties, role.name
+
+
+def test_no_policy_has_an_action_with_a_wildcard(assembly: Assembly) -> None:
+    for policy in assembly.of("AWS::IAM::Policy"):
+        for statement in policy.properties["PolicyDocument"]["Statement"]:
+            assert not [action for action in listed(statement["Action"]) if "*" in action], policy.name
+
+
+def test_launch_runs_one_definition_on_one_cluster_and_passes_one_role_to_tasks(assembly: Assembly) -> None:
+    by_action = {
+        action: statement
+        for statement in _statements(assembly, "LaunchRole")
+        for action in listed(statement["Action"])
+    }
+    run = by_action["ecs:RunTask"]["Condition"]
+    assert isinstance(run, dict)
+    assert assembly.shown(run["ArnEquals"]["ecs:cluster"]) == "Cluster.Arn"
+    assert run["BoolIfExists"] == {"ecs:enable-execute-command": "false"}
+    assert by_action["iam:PassRole"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+    }
+    assert by_action["ecs:TagResource"]["Condition"] == {"StringEquals": {"ecs:CreateAction": "RunTask"}}
+
+
+def test_watch_alone_stops_tasks_and_launch_alone_starts_them(assembly: Assembly) -> None:
+    holders: defaultdict[str, set[str]] = defaultdict(set)
+    for role in assembly.of("AWS::IAM::Role"):
+        for action in _granted(assembly, role.short):
+            holders[action].add(role.short)
+    assert holders["ecs:RunTask"] == {"LaunchRole"}
+    assert holders["ecs:StopTask"] == {"WatchRole"}
+    assert holders["iam:PassRole"] == {"LaunchRole"}
+    assert holders["secretsmanager:GetSecretValue"] == {"EnrichRole"}
+    assert holders["lambda:InvokeFunction"] == {"WatchRole", "SchedulerRole"}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_function_is_told_what_its_environment_reads(assembly: Assembly, name: str) -> None:
+    told = _function(assembly, name).properties["Environment"]["Variables"]
+    environment = importlib.import_module(f"functions.{UNITS[name]}.environment").Environment
+    ours = {variable for variable in told if not variable.startswith("AWS_")}
+    assert ours == {each.name.upper() for each in fields(environment)}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_what_a_function_is_told_can_be_read(assembly: Assembly, name: str) -> None:
+    told = _function(assembly, name).properties["Environment"]["Variables"]
+    environment = importlib.import_module(f"functions.{UNITS[name]}.environment").Environment
+    environment.read({variable: assembly.shown(value) for variable, value in told.items()})
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_functions_are_made_alike(assembly: Assembly, name: str) -> None:
+    properties = _function(assembly, name).properties
+    assert properties["Handler"] == f"functions.{UNITS[name]}.handler.handle"
+    assert properties["Runtime"] == "python3.13"
+    assert properties["Architectures"] == ["arm64"]
+    assert assembly.shown(properties["LoggingConfig"]["LogGroup"]) == f"{name}Log"
+    assert properties["ReservedConcurrentExecutions"] >= 1
+
+
+def test_every_function_hands_over_what_it_cannot_handle(assembly: Assembly) -> None:
+    configured = {
+        assembly.shown(each.properties["FunctionName"]): assembly.shown(
+            each.properties["DestinationConfig"]["OnFailure"]["Destination"]
+        )
+        for each in assembly.of("AWS::Lambda::EventInvokeConfig")
+    }
+    assert configured == {f"{name}Function": "Failures.Arn" for name in UNITS}
+
+
+def test_ingest_has_no_way_out_but_two_endpoints(assembly: Assembly) -> None:
+    network = _function(assembly, "Ingest").properties["VpcConfig"]
+    subnets = {assembly.shown(each) for each in network["SubnetIds"]}
+    assert subnets == {"NetworkIsolatedSubnet1Subnet", "NetworkIsolatedSubnet2Subnet"}
+    tables = {
+        assembly.shown(each.properties["RouteTableId"])
+        for each in assembly.of("AWS::EC2::SubnetRouteTableAssociation")
+        if assembly.shown(each.properties["SubnetId"]) in subnets
+    }
+    routes = [
+        each
+        for each in assembly.of("AWS::EC2::Route")
+        if assembly.shown(each.properties["RouteTableId"]) in tables
+    ]
+    assert routes == []
+    for endpoint in assembly.of("AWS::EC2::VPCEndpoint"):
+        assert endpoint.properties["VpcEndpointType"] == "Gateway"
+        assert {assembly.shown(each) for each in endpoint.properties["RouteTableIds"]} == tables
+
+
+def test_other_functions_stand_in_no_network(assembly: Assembly) -> None:
+    for name in UNITS.keys() - {"Ingest"}:
+        assert "VpcConfig" not in _function(assembly, name).properties
+
+
+def test_endpoints_admit_what_ingest_does_and_nothing_else(assembly: Assembly) -> None:
+    granted = _granted(assembly, "IngestRole")
+    admitted: defaultdict[str, set[str]] = defaultdict(set)
+    for endpoint in assembly.of("AWS::EC2::VPCEndpoint"):
+        for statement in endpoint.properties["PolicyDocument"]["Statement"]:
+            condition = {"StringEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}}}
+            assert (statement["Effect"], statement["Condition"]) == ("Allow", condition)
+            for action in listed(statement["Action"]):
+                admitted[action] |= {assembly.shown(each) for each in listed(statement["Resource"])}
+    through = {action for action in granted if action.startswith(("s3:", "dynamodb:"))}
+    assert admitted.keys() == through
+    for action in through:
+        assert granted[action] <= admitted[action]
+
+
+FILTERS = {
+    "Publish": {
+        "scanId": {"S": ["run"]},
+        "pending": {"N": ["0"]},
+        "publishedAt": {"S": [{"exists": False}]},
+    },
+    "Enrich": {
+        "scanId": {"S": [{"anything-but": ["run"]}]},
+        "endedAt": {"S": [{"exists": True}]},
+        "enrichedAt": {"S": [{"exists": False}]},
+    },
+    "Notify": {
+        "scanId": {"S": ["run"]},
+        "publishedAt": {"S": [{"exists": True}]},
+        "notifiedAt": {"S": [{"exists": False}]},
+    },
+}
+
+
+def test_streams_wake_only_those_who_have_something_to_do(assembly: Assembly) -> None:
+    found = {}
+    for mapping in assembly.of("AWS::Lambda::EventSourceMapping"):
+        properties = mapping.properties
+        assert assembly.shown(properties["EventSourceArn"]) == "Scans.StreamArn"
+        assert properties["BisectBatchOnFunctionError"] is True
+        assert properties["MaximumRetryAttempts"] == 5
+        assert assembly.shown(properties["DestinationConfig"]["OnFailure"]["Destination"]) == "Failures.Arn"
+        [pattern] = properties["FilterCriteria"]["Filters"]
+        name = assembly.shown(properties["FunctionName"]).removesuffix("Function")
+        found[name] = json.loads(pattern["Pattern"])["dynamodb"]["NewImage"]
+    assert found == FILTERS
+
+
+def test_rules_wake_ingest_for_manifests_and_watch_for_tasks(assembly: Assembly) -> None:
+    reports = assembly.one("AWS::Events::Rule", "Reports").properties
+    assert reports["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "results/*/manifest.json"}]}
+    assert assembly.shown(reports["EventPattern"]["detail"]["bucket"]["name"][0]) == "Results"
+    assert assembly.shown(reports["Targets"][0]["Arn"]) == "IngestFunction.Arn"
+    tasks = assembly.one("AWS::Events::Rule", "Tasks").properties
+    assert tasks["EventPattern"]["source"] == ["aws.ecs"]
+    assert assembly.shown(tasks["EventPattern"]["detail"]["clusterArn"][0]) == "Cluster.Arn"
+    assert assembly.shown(tasks["Targets"][0]["Arn"]) == "WatchFunction.Arn"
+    for rule in (reports, tasks):
+        assert assembly.shown(rule["Targets"][0]["DeadLetterConfig"]["Arn"]) == "Failures.Arn"
+    tick = assembly.one("AWS::Events::Rule", "Tick").properties
+    assert tick["ScheduleExpression"] == "rate(1 minute)"
+    assert json.loads(tick["Targets"][0]["Input"]) == {"tick": True}
+
+
+def test_the_schedule_gives_launch_the_list_and_the_time_that_names_the_run(assembly: Assembly) -> None:
+    [schedule] = assembly.of("AWS::Scheduler::Schedule")
+    assert schedule.properties["ScheduleExpression"] == Settings().schedule
+    assert schedule.properties["ScheduleExpressionTimezone"] == "UTC"
+    target = schedule.properties["Target"]
+    assert assembly.shown(target["Arn"]) == "LaunchFunction.Arn"
+    assert json.loads(target["Input"]) == {
+        "list": {"key": "hosts.txt"},
+        "requestedBy": "schedule",
+        "scheduledTime": "<aws.scheduler.scheduled-time>",
+    }
+
+
+def test_units_have_a_handler(assembly: Assembly) -> None:
+    for unit in UNITS.values():
+        assert Path("functions", unit, "handler.py").is_file()

@@ -1,0 +1,200 @@
+"""What is kept: encrypted, recoverable, reached over TLS alone, and never public."""
+
+from __future__ import annotations
+
+import pytest
+
+from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
+from stacks.settings import Settings
+from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
+
+BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Logs"}
+STATEFUL = {
+    # A changed logical name makes CloudFormation replace the resource: an empty table beside an orphan.
+    "AWS::KMS::Key": {"Key961B73FD"},
+    "AWS::DynamoDB::Table": {"Scans941C181C", "Sites3DA126B0", "Registry4DB9CCA5"},
+    "AWS::S3::Bucket": {
+        "Logs6819BB44",
+        "ListsCB6DC742",
+        "HandOff6E191807",
+        "Results25575328",
+        "PublicationBB6C00E4",
+        "SiteE53D7754",
+    },
+}
+
+
+def test_stateful_resources_keep_their_logical_names(assembly: Assembly) -> None:
+    for kind, names in STATEFUL.items():
+        assert {each.name for each in assembly.of(kind)} == names
+
+
+def test_tables_are_encrypted_recoverable_and_protected(assembly: Assembly) -> None:
+    for table in assembly.of("AWS::DynamoDB::Table"):
+        properties = table.properties
+        assert properties["SSESpecification"]["SSEEnabled"] is True
+        assert properties["SSESpecification"]["SSEType"] == "KMS"
+        assert assembly.shown(properties["SSESpecification"]["KMSMasterKeyId"]) == "Key.Arn"
+        assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert properties["DeletionProtectionEnabled"] is True
+        assert properties["BillingMode"] == "PAY_PER_REQUEST"
+        assert table.whole["DeletionPolicy"] == "Retain"
+
+
+def test_tables_have_the_keys_of_the_architecture(assembly: Assembly) -> None:
+    keys = {
+        table.short: [key["AttributeName"] for key in table.properties["KeySchema"]]
+        for table in assembly.of("AWS::DynamoDB::Table")
+    }
+    assert keys == {
+        "Scans": ["runId", "scanId"],
+        "Sites": ["FQDN", "scanDate"],
+        "Registry": ["kind", "name"],
+    }
+    scans = assembly.one("AWS::DynamoDB::Table", "Scans")
+    assert scans.properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    [index] = assembly.one("AWS::DynamoDB::Table", "Sites").properties["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "by-domain"
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["domain", "scanDate"]
+    registry = assembly.one("AWS::DynamoDB::Table", "Registry")
+    assert registry.properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_no_bucket_can_be_public(assembly: Assembly) -> None:
+    buckets = assembly.of("AWS::S3::Bucket")
+    assert {bucket.short for bucket in buckets} == BUCKETS
+    for bucket in buckets:
+        assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_buckets_are_encrypted_with_our_key(assembly: Assembly) -> None:
+    for bucket in assembly.of("AWS::S3::Bucket"):
+        [rule] = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        default = rule["ServerSideEncryptionByDefault"]
+        if bucket.short == "Logs":
+            assert default == {"SSEAlgorithm": "AES256"}
+        else:
+            assert default["SSEAlgorithm"] == "aws:kms"
+            assert assembly.shown(default["KMSMasterKeyID"]) == "Key.Arn"
+            assert rule["BucketKeyEnabled"] is True
+
+
+def test_buckets_but_the_hand_off_keep_versions(assembly: Assembly) -> None:
+    versioned = {
+        bucket.short
+        for bucket in assembly.of("AWS::S3::Bucket")
+        if bucket.properties.get("VersioningConfiguration") == {"Status": "Enabled"}
+    }
+    assert versioned == BUCKETS - {"HandOff"}
+
+
+def test_reads_of_buckets_are_logged(assembly: Assembly) -> None:
+    for bucket in assembly.of("AWS::S3::Bucket"):
+        if bucket.short != "Logs":
+            assert (
+                assembly.shown(bucket.properties["LoggingConfiguration"]["DestinationBucketName"]) == "Logs"
+            )
+
+
+def test_the_hand_off_forgets_within_a_day(assembly: Assembly) -> None:
+    [rule] = assembly.one("AWS::S3::Bucket", "HandOff").properties["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == 1
+    assert rule["Status"] == "Enabled"
+
+
+def test_results_tell_events_without_a_function_that_may_change_buckets(assembly: Assembly) -> None:
+    results = assembly.one("AWS::S3::Bucket", "Results")
+    events = results.properties["NotificationConfiguration"]["EventBridgeConfiguration"]
+    assert events == {"EventBridgeEnabled": True}
+    assert not [each for each in assembly.all() if each.type.startswith("Custom::")]
+
+
+def _policy(assembly: Assembly, bucket: str) -> dict[str, dict[str, object]]:
+    [policy] = [
+        each
+        for each in assembly.of("AWS::S3::BucketPolicy")
+        if assembly.shown(each.properties["Bucket"]) == bucket
+    ]
+    statements = policy.properties["PolicyDocument"]["Statement"]
+    return {statement["Sid"]: statement for statement in statements if "Sid" in statement}
+
+
+@pytest.mark.parametrize("bucket", sorted(BUCKETS))
+def test_every_bucket_refuses_plain_http_and_old_tls(assembly: Assembly, bucket: str) -> None:
+    policy = _policy(assembly, bucket)
+    for sid, condition in (
+        ("DenyEverythingWithoutTls", {"Bool": {"aws:SecureTransport": "false"}}),
+        ("DenyTlsOlderThanOnePointTwo", {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
+    ):
+        statement = policy[sid]
+        assert (statement["Effect"], statement["Action"]) == ("Deny", "s3:*")
+        assert statement["Condition"] == condition
+        assert [assembly.shown(each) for each in listed(statement["Resource"])] == [
+            f"{bucket}.Arn",
+            f"{bucket}.Arn/*",
+        ]
+
+
+def test_forms_may_be_as_old_as_launch_makes_them_and_not_much_older(assembly: Assembly) -> None:
+    statement = _policy(assembly, "Results")["DenyFormsSignedLongAgo"]
+    condition = statement["Condition"]
+    assert isinstance(condition, dict)
+    oldest = int(condition["NumericGreaterThan"]["s3:signatureAge"]) / 1_000
+    longest = MAX_ATTEMPT_SECONDS + FORM_MARGIN_SECONDS
+    assert longest <= oldest <= longest + 600
+
+
+def test_a_request_can_be_read_until_its_task_must_have_started(assembly: Assembly) -> None:
+    statement = _policy(assembly, "HandOff")["DenyReadingByOldPresignedUrl"]
+    condition = statement["Condition"]
+    assert isinstance(condition, dict)
+    oldest = int(condition["NumericGreaterThan"]["s3:signatureAge"]) / 1_000
+    assert START_SECONDS < oldest <= START_SECONDS + 600
+
+
+def test_the_key_rotates_and_stays(assembly: Assembly) -> None:
+    [key] = assembly.of("AWS::KMS::Key")
+    assert key.properties["EnableKeyRotation"] is True
+    assert key.whole["DeletionPolicy"] == "Retain"
+
+
+def test_queues_topics_and_logs_use_our_key(assembly: Assembly) -> None:
+    for kind, attribute in (
+        ("AWS::SQS::Queue", "KmsMasterKeyId"),
+        ("AWS::SNS::Topic", "KmsMasterKeyId"),
+        ("AWS::Logs::LogGroup", "KmsKeyId"),
+        ("AWS::SecretsManager::Secret", "KmsKeyId"),
+    ):
+        for resource in assembly.of(kind):
+            assert assembly.shown(resource.properties[attribute]) == "Key.Arn"
+
+
+def test_every_log_ends_some_day(assembly: Assembly) -> None:
+    for log in assembly.of("AWS::Logs::LogGroup"):
+        assert log.properties["RetentionInDays"] == Settings().log_retention_days
+
+
+def test_queues_and_topics_refuse_plain_http(assembly: Assembly) -> None:
+    policies = assembly.of("AWS::SQS::QueuePolicy") + assembly.of("AWS::SNS::TopicPolicy")
+    assert len(policies) == len(assembly.of("AWS::SQS::Queue") + assembly.of("AWS::SNS::Topic"))
+    for policy in policies:
+        assert any(map(_denies_plain_http, policy.properties["PolicyDocument"]["Statement"])), policy.name
+
+
+def _denies_plain_http(statement: dict[str, object]) -> bool:
+    return statement["Effect"] == "Deny" and statement.get("Condition") == {
+        "Bool": {"aws:SecureTransport": "false"}
+    }
+
+
+def test_a_disposable_deployment_leaves_nothing_behind(tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(disposable=True, schedule="off", domain="", reserve_concurrency=False)
+    disposable = synthesize(tmp_path_factory.mktemp("disposable"), settings)
+    kept: list[Resource] = [each for each in disposable.all() if each.whole.get("DeletionPolicy") == "Retain"]
+    assert kept == []
+    for table in disposable.of("AWS::DynamoDB::Table"):
+        assert table.properties["DeletionProtectionEnabled"] is False
+    assert not [each for each in disposable.all() if each.type == "AWS::Scheduler::Schedule"]
+    assert not [each for each in disposable.all() if each.type == "AWS::SecretsManager::Secret"]
+    for function in disposable.of("AWS::Lambda::Function"):
+        assert "ReservedConcurrentExecutions" not in function.properties

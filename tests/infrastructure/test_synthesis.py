@@ -1,0 +1,99 @@
+"""The templates as a whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+from cdk_nag import AwsSolutionsChecks
+
+from glovebox.errors import ConfigurationError
+from glovebox_constructs.grants import grant
+from tests.infrastructure.templates import CDK_CONTEXT, STACKS, Assembly
+
+OUTPUTS = {
+    "Storage": {
+        *(f"{table}Table" for table in ("Scans", "Sites", "Registry")),
+        *(f"{bucket}Bucket" for bucket in ("Lists", "HandOff", "Results", "Publication", "Site", "Logs")),
+        "KeyArn",
+    },
+    "Scanners": {"Cluster", "TaskDefinition", "BuildProject"},
+    "Broker": {"LaunchFunction", "IngestFunction", "WatchFunction", "Schedule"},
+    "Audit": {
+        "PublishFunction",
+        "EnrichFunction",
+        "AuditApiFunction",
+        "ApiUrl",
+        "PageUrl",
+        "Distribution",
+        "ShodanSecret",
+    },
+    "Operations": {"NotifyFunction", "Topic"},
+}
+
+GENERATED_BY_THE_CDK = "W3005"
+"""It names each role that a function refers to anyway as a dependency, so that its policy comes first."""
+
+
+def test_cfn_lint_finds_nothing(assembly: Assembly) -> None:
+    templates = [str(assembly.folder / f"Glovebox-{name}.template.json") for name in STACKS]
+    tool = str(Path(sys.executable).with_name("cfn-lint"))
+    command = [tool, "--ignore-checks", GENERATED_BY_THE_CDK, "--", *templates]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_cdk_nag_stops_what_nobody_accepted(tmp_path: Path) -> None:
+    """The plug-in that `app.build` adds does break a synthesis; that of the fixture passed it."""
+    app = cdk.App(context=CDK_CONTEXT, outdir=str(tmp_path), analytics_reporting=False)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks())
+    sqs.Queue(cdk.Stack(app, "Careless"), "Queue")
+    with pytest.raises(RuntimeError, match="AwsSolutions-SQS4"):
+        app.synth()
+
+
+def test_a_wildcard_without_a_reason_is_refused() -> None:
+    stack = cdk.Stack(cdk.App(context=CDK_CONTEXT), "Careless")
+    role = iam.Role(stack, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    with pytest.raises(ConfigurationError, match="no reason"):
+        grant(role, "s3:GetObject", on=["arn:aws:s3:::somebodys/*"])
+
+
+def test_stacks_say_what_there_is(assembly: Assembly) -> None:
+    for stack, names in OUTPUTS.items():
+        outputs = assembly.templates[stack]["Outputs"]
+        assert {name for name, output in outputs.items() if "Export" not in output} == names
+
+
+def test_templates_name_no_account_no_region_and_no_resource(assembly: Assembly) -> None:
+    names = {
+        "BucketName",
+        "TableName",
+        "FunctionName",
+        "RoleName",
+        "QueueName",
+        "TopicName",
+        "RepositoryName",
+    }
+    for template in assembly.templates.values():
+        text = json.dumps(template)
+        assert not re.search(r"(?<![0-9a-f])[0-9]{12}(?![0-9a-f])", text)
+        assert not re.search(r"\b(us|eu|ap)-(east|west|central|south)[a-z]*-[0-9]\b", text)
+    for resource in assembly.all():
+        for name in names & resource.properties.keys():
+            assert not isinstance(resource.properties[name], str), f"{resource.name} has a fixed {name}"
+
+
+def test_every_stack_can_be_deployed_after_those_before_it(assembly: Assembly) -> None:
+    manifest = json.loads((assembly.folder / "manifest.json").read_text())["artifacts"]
+    order = [f"Glovebox-{name}" for name in STACKS]
+    for place, name in enumerate(order):
+        needed = {each for each in manifest[name]["dependencies"] if each.startswith("Glovebox-")}
+        assert {each for each in needed if not each.endswith(".assets")} <= set(order[:place])
