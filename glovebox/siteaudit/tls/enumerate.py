@@ -239,13 +239,15 @@ class Elimination:
         The answers land in the inquiry's findings.
         """
         suites = tuple(code for code in self.codes if SUITES[code].exchange is Exchange.ECDHE)
+        if self._style is Style.BARE or self.version == SSL30:
+            return not suites  # Without extensions there is no way to ask.
         plain = tuple(code for code in suites if not SUITES[code].ecdsa)
         while suites and (unseen := self._hunt.unseen(candidates)):
             # An ECDSA key is usable only where its curve is among the groups (RFC 8422, section 5.1).
             curve = None if plain else self._hunt.key_curve()
             groups = unseen if curve is None else (*unseen, curve)
             outcome = await self._inquiry.ask(
-                Question(version=self.version, suites=plain or suites, groups=groups)
+                Question(version=self.version, suites=plain or suites, groups=groups, style=self._style)
             )
             if isinstance(outcome, Silent | Garbled):
                 return isinstance(outcome, Silent) and self._inquiry.trusts(outcome)

@@ -155,15 +155,22 @@ class FlightReader:
         self.flight = flight = Flight(hello, suite)
         if suite.exchange is Exchange.RSA:
             flight.key_exchange = "RSA"
-        alpn = hello.extensions.get(wire.EXT_ALPN)
-        if alpn is not None:
-            flight.alpn = wire.parse_alpn(alpn)
+        flight.alpn = self._alpn(hello.extensions)
         flight.sct_list = hello.extensions.get(wire.EXT_SCT)
         depth = question.depth
         self.finished = depth is Depth.HELLO or (
             depth is Depth.KEY_EXCHANGE and suite.exchange not in _MEASURED
         )
         return b""
+
+    def _alpn(self, extensions: Mapping[int, bytes]) -> str | None:
+        body = extensions.get(wire.EXT_ALPN)
+        if body is None:
+            return None
+        protocol = wire.parse_alpn(body)
+        if protocol not in self._question.alpn:
+            raise WireError("an application protocol was chosen, which was not offered")
+        return protocol
 
     def _server_hello_tls13(self, message: bytes, hello: ServerHello, suite: CipherSuite) -> bytes:
         share = hello.extensions.get(wire.EXT_KEY_SHARE)
@@ -240,8 +247,7 @@ class FlightReader:
         self._transcript += message
         if kind == wire.ENCRYPTED_EXTENSIONS:
             body = wire.Cursor(message[4:])
-            alpn = wire.parse_extensions(body.vector(2)).get(wire.EXT_ALPN)
-            flight.alpn = None if alpn is None else wire.parse_alpn(alpn)
+            flight.alpn = self._alpn(wire.parse_extensions(body.vector(2)))
         elif kind == wire.CERTIFICATE_REQUEST:
             flight.client_certificate = "requested"
         elif kind == wire.CERTIFICATE:

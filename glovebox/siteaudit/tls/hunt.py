@@ -35,9 +35,8 @@ class GroupHunt:
         return (*self.unseen(HUNTED_GROUPS), *self.kept())
 
     def unseen(self, candidates: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(
-            group for group in candidates if group not in self._findings.groups and group not in self.kept()
-        )
+        known = {*self._findings.groups, *self.kept()}
+        return tuple(group for group in candidates if group not in known)
 
     def kept(self) -> tuple[int, ...]:
         """Never left out: the usual group, and an ECDSA key's curve, which TLS 1.2 needs as a group too."""
@@ -46,7 +45,10 @@ class GroupHunt:
         return tuple(group for group in kept if group is not None)
 
     def key_curve(self) -> int | None:
-        leaf = self._findings.chain[0] if self._findings.chain else b""
+        """The curve of the certificate's ECDSA key, if it has one."""
+        if not self._findings.chain:
+            return None
+        leaf = self._findings.chain[0]
         return next((group for group, oid in CURVE_OF_KEY.items() if oid in leaf), None)
 
     def note(self, offered: tuple[int, ...], flight: Flight) -> None:

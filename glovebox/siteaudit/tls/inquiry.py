@@ -128,6 +128,11 @@ class Inquiry:
         ending = await converse(self._connector, self.endpoint, reader, self._patience())
         return reader.suites if ending is None else ending
 
+    @property
+    def spent(self) -> bool:
+        """No further question will be asked."""
+        return self._clock() >= self._deadline or self.asked >= MAX_QUESTIONS
+
     async def _turn(self) -> Silent | None:
         """Waits for this question's turn; says why there is none."""
         if self._pace:

@@ -194,7 +194,7 @@ class _Probe:
         """Tells silent refusals from a rate limit, by a question that was answered before."""
         for _ in range(SETTLING_ROUNDS):
             doubtful = [run for run in self._runs() if run.doubt is not None]
-            if not doubtful:
+            if not doubtful or self.inquiry.spent:
                 break
             if await self.inquiry.control():
                 for run in doubtful:
@@ -220,7 +220,7 @@ class _Probe:
         await _together((self._ask_groups(), self._ask_fallback()))
         if self.inquiry.asked < SNI_QUESTIONS_BEFORE:
             await self._ask_without_name()
-        if self.inquiry.unproven and not await self.inquiry.control():
+        if self.inquiry.unproven and not self.inquiry.spent and not await self.inquiry.control():
             self.inquiry.rate_limited = True
 
     async def _ask_groups(self) -> None:
@@ -251,8 +251,8 @@ class _Probe:
 
     async def _ask_without_name(self) -> None:
         newest = next(iter(self._old_found()), None)
-        if newest is None or not self.findings.chain:
-            return
+        if newest is None or newest.version == SSL30 or not self.findings.chain:
+            return  # SSL 3 has no room for a name.
         named = newest.question(newest.codes, depth=Depth.FLIGHT)
         question = Question(
             version=named.version,
