@@ -7,6 +7,7 @@
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
 #   make synth                 CloudFormation templates into cdk.out
+#   make images                build the container images with Podman or Docker
 #   make pins                  compile requirements/*.txt anew from pyproject.toml
 
 SHELL := /bin/bash
@@ -26,7 +27,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # The library validates every template at synth, which triples its time: CI does it once (tools/ci-checks).
 export CDK_VALIDATION ?= false
 
-.PHONY: help setup demo test lint types contracts check bench synth pins format clean
+.PHONY: help setup demo test lint types contracts check bench synth images pins format clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +77,10 @@ bench: setup
 
 synth: setup
 	$(BIN)/python app.py
+
+images: setup
+	command -v podman >/dev/null && tools/base-image || true
+	$(BIN)/python tools/build-images
 
 pins: setup
 	tools/pins

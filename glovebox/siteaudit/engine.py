@@ -1,0 +1,75 @@
+"""The site audit: many sites at once, one record each, whatever happens.
+
+async for record in audit_sites(hosts, scan_date=..., settings=AuditSettings()): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC, datetime
+
+from glovebox.siteaudit.assemble import Findings, assemble
+from glovebox.siteaudit.examine import Examiner
+from glovebox.siteaudit.record import SiteRecord
+from glovebox.siteaudit.settings import AuditSettings
+
+_log = logging.getLogger(__name__)
+
+
+async def audit_sites(
+    hosts: Sequence[str], *, scan_date: str, settings: AuditSettings
+) -> AsyncIterator[SiteRecord]:
+    """One record for each of `hosts`, in the order in which the sites finish.
+
+    `hosts` are canonical names (see `hosts.parse_host_list`), `scan_date` is UTC with a Z.
+    `settings.concurrency` sites are under way at once; leaving the loop early ends them.
+    """
+    names = iter(hosts)
+    records: asyncio.Queue[SiteRecord] = asyncio.Queue()
+    async with Examiner.open(settings, listed=frozenset(hosts)) as examiner:
+        workers = [
+            asyncio.create_task(_work(names, examiner, scan_date, settings, records))
+            for _ in range(min(settings.concurrency, len(hosts)))
+        ]
+        try:
+            for _ in hosts:
+                yield await records.get()
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def _work(
+    names: Iterator[str],
+    examiner: Examiner,
+    scan_date: str,
+    settings: AuditSettings,
+    records: asyncio.Queue[SiteRecord],
+) -> None:
+    for name in names:
+        await records.put(await _audit(name, examiner, scan_date, settings))
+
+
+async def _audit(fqdn: str, examiner: Examiner, scan_date: str, settings: AuditSettings) -> SiteRecord:
+    """The record of one site; what we did not foresee stands there as `internal_error`."""
+    findings = Findings(fqdn=fqdn, scan_date=scan_date, audited_at=datetime.now(UTC))
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(settings.site_timeout) as patience:
+            await examiner.examine(findings)
+    except Exception as error:  # noqa: BLE001 - the boundary between one site and the run; see below
+        if patience.expired():
+            findings.fail(
+                "site_timeout", f"{settings.site_timeout:g} s were not enough; what is known stands here"
+            )
+        else:
+            # The one place that catches everything, so that a defect of ours costs one site its audit and
+            # not the run: it is logged whole, recorded with its type, and fails the run's exit code.
+            _log.exception("internal error", extra={"fqdn": fqdn})
+            findings.fail("internal_error", f"{type(error).__name__}: {error}"[:500])
+    findings.connections = examiner.connections(fqdn)
+    return assemble(findings, duration_ms=(time.perf_counter() - began) * 1_000)
