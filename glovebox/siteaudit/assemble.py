@@ -102,9 +102,23 @@ def _failures(findings: Findings) -> Iterator[Failure]:
         yield findings.tls.failure
     if findings.judgement is not None:
         yield from findings.judgement.report.reasons
+    if _wants_certificate(findings):
+        yield make_failure("client_certificate_required", "the server ends handshakes without one", "https")
     for visit in (findings.https, findings.http):
         if visit is not None and visit.failure is not None:
             yield visit.failure
+
+
+def _wants_certificate(findings: Findings) -> bool:
+    """A server that asks for a client certificate and refuses the visit that has none.
+
+    Up to TLS 1.2 such a server says no more than `handshake_failure` (RFC 5246, section 7.4.6).
+    """
+    visit = findings.https
+    if findings.tls is None or visit is None or visit.steps or visit.failure is None:
+        return False
+    asked = findings.tls.report.client_certificate in ("requested", "required")
+    return asked and visit.failure.failure_class.startswith("tls_alert:")
 
 
 def _distinct(failures: Iterator[Failure]) -> list[Failure]:
@@ -140,16 +154,21 @@ def _shown(findings: Findings) -> Visit | None:
 def _redirects_to_tls(visit: Visit | None) -> bool:
     if visit is None:
         return False
-    onward = [visit.redirect_to or "", *(hop.url for hop in visit.hops)]
-    return any(url.startswith("https://") for url in onward)
+    # A script's target is only written down; the others are where the visit went, or would have gone.
+    scripted = [hop.location or "" for hop in visit.hops if hop.kind == "javascript"]
+    onward = [visit.redirect_to or "", *(hop.url for hop in visit.hops), *scripted]
+    return any(url.lower().startswith("https://") for url in onward)
 
 
 def _rated(findings: Findings) -> TlsReport | None:
     if findings.tls is None:
         return None
     chain = findings.judgement.report.chain if findings.judgement else []
-    profile, reasons = rate_profile(findings.tls.report, chain[0] if chain else None)
-    return msgspec.structs.replace(findings.tls.report, profile=profile, profile_reasons=reasons[:100])
+    report = findings.tls.report
+    if _wants_certificate(findings):
+        report = msgspec.structs.replace(report, client_certificate="required")
+    profile, reasons = rate_profile(report, chain[0] if chain else None)
+    return msgspec.structs.replace(report, profile=profile, profile_reasons=reasons[:100])
 
 
 def _bod1801(findings: Findings) -> Bod1801 | None:

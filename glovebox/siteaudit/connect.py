@@ -128,9 +128,7 @@ class DirectConnector:
             raise ConnectError(failure_class, str(error) or type(error).__name__) from error
 
 
-def _semaphore(
-    pool: WeakValueDictionary[str, asyncio.Semaphore], key: str, limit: int
-) -> asyncio.Semaphore:
+def _semaphore(pool: WeakValueDictionary[str, asyncio.Semaphore], key: str, limit: int) -> asyncio.Semaphore:
     """The semaphore of `key`, forgotten once nobody waits for it."""
     semaphore = pool.get(key)
     if semaphore is None:

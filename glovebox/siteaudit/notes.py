@@ -1,4 +1,4 @@
-"""What a host list's reader says of a line; apart from the reader, so that who only shows notes needs no IDNA."""
+"""What a host list's reader says of a line; apart from the reader, so that showing notes needs no IDNA."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ class TlsReport(_Part, frozen=True, kw_only=True):
     """Key-exchange groups that the server accepts, IANA names."""
     groups_tested: bool = False
     alpn: Annotated[list[Word], Meta(max_length=16)] = []
-    extended_master_secret: Answer = "unknown"
+    extended_master_secret: Answer = "unknown"  # noqa: S105 - the name of a TLS extension
     encrypt_then_mac: Answer = "unknown"
     session_tickets: Answer = "unknown"
     secure_renegotiation: Answer = "unknown"
@@ -229,7 +229,9 @@ class CertificateReport(_Part, frozen=True, kw_only=True):
     must_staple: bool = False
     scts: Count = 0
     """Signed certificate timestamps, embedded and stapled."""
-    ocsp_staple: Literal["good", "revoked", "unknown_status", "expired", "invalid", "none", "unknown"] = "unknown"
+    ocsp_staple: Literal["good", "revoked", "unknown_status", "expired", "invalid", "none", "unknown"] = (
+        "unknown"
+    )
     crl: Literal["good", "revoked", "no_crl", "unavailable", "invalid", "not_tested"] = "not_tested"
 
 

@@ -14,7 +14,7 @@ Seconds = Annotated[float, Meta(gt=0, le=600)]
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Travels as JSON in a scan's request; `launch` takes it from its own environment, never from a caller."""
+    """Travels as JSON in a scan's request; `launch` takes it from its environment, never from a caller."""
 
     concurrency: Annotated[int, Meta(ge=1, le=1_000)] = 100
     """Sites at once: two cores are busy at about 100, and memory stays under 200 MB."""

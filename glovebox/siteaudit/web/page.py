@@ -175,7 +175,7 @@ def _codec(label: str) -> str:
     if label in ("iso-8859-1", "latin1", "us-ascii", "ascii"):
         return "cp1252"  # Encoding standard: what the web means by these
     try:
-        b"".decode(label)
+        b"xx".decode(label, "replace")
     except (LookupError, ValueError):
         return "utf-8"
     return "utf-8" if codecs.lookup(label).name in _DEAR_CODECS else label

@@ -290,7 +290,7 @@ class _Way:
                     "bad_redirect", f"{answer.status} without a Location", self._start.scheme
                 )
                 return "None", None
-            return "HTTP Status Code", location
+            return "HTTP Status Code", _as_text(location)
         page = step.page or Page()
         refresh = refresh_target(answer.first("refresh") or "") or page.refresh
         if refresh is not None:
@@ -349,6 +349,14 @@ def page_of(answer: Answer, url: Url) -> Page | None:
     if answer.status in REDIRECT_STATUS or answer.undecoded or not _is_html(content_type, answer.body):
         return None
     return read_page(decode(answer.body, content_type), url)
+
+
+def _as_text(location: str) -> str:
+    """A Location whose bytes are UTF-8, which the standard forbids and browsers read as meant."""
+    try:
+        return location.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return location
 
 
 def _is_html(content_type: str, body: bytes) -> bool:
