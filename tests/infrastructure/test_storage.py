@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
+from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings
 from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
 
@@ -133,6 +136,34 @@ def test_every_bucket_refuses_plain_http_and_old_tls(assembly: Assembly, bucket:
             f"{bucket}.Arn",
             f"{bucket}.Arn/*",
         ]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "file"),
+    [
+        ("Results", "results_bucket_policy"),
+        ("HandOff", "handoff_bucket_policy"),
+        ("Publication", "public_bucket_policy"),
+        ("Site", "public_bucket_policy"),
+    ],
+)
+def test_a_buckets_own_rules_stand_in_its_policy(assembly: Assembly, bucket: str, file: str) -> None:
+    wanted = {each["Sid"]: each for each in json.loads((FOLDER / f"{file}.json").read_text())["Statement"]}
+    policy = _policy(assembly, bucket)
+    assert wanted.keys() <= policy.keys()
+    for sid, statement in wanted.items():
+        assert policy[sid]["Action"] == statement["Action"]
+        assert policy[sid]["Effect"] == statement["Effect"]
+        condition = policy[sid].get("Condition", {})
+        assert isinstance(condition, dict)
+        assert condition.keys() == statement.get("Condition", {}).keys()
+
+
+def test_cloudfront_alone_is_let_into_buckets_by_their_policies(assembly: Assembly) -> None:
+    for bucket in BUCKETS - {"Logs"}:
+        allowed = {sid for sid, each in _policy(assembly, bucket).items() if each["Effect"] == "Allow"}
+        expected = {"LetOurDistributionsReadObjects"} if bucket in {"Publication", "Site"} else set()
+        assert allowed == expected
 
 
 def test_forms_may_be_as_old_as_launch_makes_them_and_not_much_older(assembly: Assembly) -> None:

@@ -60,7 +60,8 @@ ENCRYPTION = ("s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryptio
 
 CASES = [
     Case("a form below results/", True, RESULTS, context=FORM),
-    Case("a form that leaves the key to the bucket", True, RESULTS, context=_without(FORM, ENCRYPTION[1])),
+    Case("a form that names no key", False, RESULTS, context=_without(FORM, ENCRYPTION[1])),
+    Case("a form that names no encryption", False, RESULTS, context=_without(FORM, ENCRYPTION[0])),
     Case("an upload signed in its header", False, RESULTS, context={**FORM, "s3:authType": "REST-HEADER"}),
     Case("a presigned upload address", False, RESULTS, context={**FORM, "s3:authType": "REST-QUERY-STRING"}),
     Case("an upload that says nothing of its kind", False, RESULTS, context=_without(FORM, "s3:authType")),
