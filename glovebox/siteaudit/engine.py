@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from glovebox.siteaudit.assemble import Findings, assemble
 from glovebox.siteaudit.examine import Examiner
-from glovebox.siteaudit.record import SiteRecord
+from glovebox.siteaudit.record import SiteRecord, from_json, to_json
 from glovebox.siteaudit.settings import AuditSettings
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ async def audit_sites(
     `settings.concurrency` sites are under way at once; leaving the loop early ends them.
     """
     names = iter(hosts)
-    records: asyncio.Queue[SiteRecord] = asyncio.Queue()
+    records: asyncio.Queue[SiteRecord | Exception] = asyncio.Queue()
     async with Examiner.open(settings, listed=frozenset(hosts)) as examiner:
         workers = [
             asyncio.create_task(_work(names, examiner, scan_date, settings, records))
@@ -36,7 +36,10 @@ async def audit_sites(
         ]
         try:
             for _ in hosts:
-                yield await records.get()
+                record = await records.get()
+                if isinstance(record, Exception):
+                    raise record
+                yield record
         finally:
             for worker in workers:
                 worker.cancel()
@@ -48,10 +51,13 @@ async def _work(
     examiner: Examiner,
     scan_date: str,
     settings: AuditSettings,
-    records: asyncio.Queue[SiteRecord],
+    records: asyncio.Queue[SiteRecord | Exception],
 ) -> None:
-    for name in names:
-        await records.put(await _audit(name, examiner, scan_date, settings))
+    try:
+        for name in names:
+            await records.put(await _audit(name, examiner, scan_date, settings))
+    except Exception as error:  # noqa: BLE001 - raised where the records are awaited: nobody waits in vain
+        await records.put(error)
 
 
 async def _audit(fqdn: str, examiner: Examiner, scan_date: str, settings: AuditSettings) -> SiteRecord:
@@ -61,15 +67,30 @@ async def _audit(fqdn: str, examiner: Examiner, scan_date: str, settings: AuditS
     try:
         async with asyncio.timeout(settings.site_timeout) as patience:
             await examiner.examine(findings)
-    except Exception as error:  # noqa: BLE001 - the boundary between one site and the run; see below
+    except Exception as error:  # noqa: BLE001 - the boundary between one site and the run, see `_defect`
         if patience.expired():
-            findings.fail(
-                "site_timeout", f"{settings.site_timeout:g} s were not enough; what is known stands here"
-            )
+            detail = f"{settings.site_timeout:g} s were not enough; what is known stands here"
+            findings.fail("site_timeout", detail)
         else:
-            # The one place that catches everything, so that a defect of ours costs one site its audit and
-            # not the run: it is logged whole, recorded with its type, and fails the run's exit code.
-            _log.exception("internal error", extra={"fqdn": fqdn})
-            findings.fail("internal_error", f"{type(error).__name__}: {error}"[:500])
+            _defect(findings, error)
     findings.connections = examiner.connections(fqdn)
-    return assemble(findings, duration_ms=(time.perf_counter() - began) * 1_000)
+    return _record(findings, (time.perf_counter() - began) * 1_000)
+
+
+def _record(findings: Findings, duration_ms: float) -> SiteRecord:
+    """The findings as a record that its readers will accept: they hold it against the same limits."""
+    try:
+        return from_json(to_json(assemble(findings, duration_ms=duration_ms)))
+    except Exception as error:  # noqa: BLE001 - as above: not even a record that cannot be made ends the run
+        bare = Findings(fqdn=findings.fqdn, scan_date=findings.scan_date, audited_at=findings.audited_at)
+        _defect(bare, error)
+        return assemble(bare, duration_ms=duration_ms)
+
+
+def _defect(findings: Findings, error: Exception) -> None:
+    """A defect of ours costs one site its audit and not the run, and never in silence.
+
+    It is logged whole, stands on the record with its type, and fails the run's exit code.
+    """
+    _log.error("internal error", exc_info=error, extra={"fqdn": findings.fqdn})
+    findings.fail("internal_error", f"{type(error).__name__}: {error}"[:500])
