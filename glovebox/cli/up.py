@@ -59,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
 
     from glovebox.local.cloud import CHECKOUT, Plan, require_linux
     from glovebox.local.engines import choose_engine
-    from glovebox.siteaudit.settings import AuditSettings
 
     require_linux()
     console = Console()
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     with (
         _signals_as_interrupt(),
         _own_folder(console, folder, keep=args.keep),
-        _hosts(args.hosts, folder, AuditSettings()) as (hosts, settings),
+        _hosts(args.hosts, folder) as (hosts, settings),
     ):
         plan = Plan(
             folder=folder,
@@ -120,10 +119,10 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
 
 
 @contextmanager
-def _hosts(path: Path | None, folder: Path, usual: AuditSettings) -> Iterator[tuple[bytes, AuditSettings]]:
+def _hosts(path: Path | None, folder: Path) -> Iterator[tuple[bytes, AuditSettings | None]]:
     """The list and how to audit it: the user's own with the system's resolver, or the fleet."""
     if path is not None:
-        yield _read(path), usual
+        yield _read(path), None
         return
     from glovebox.farm.running import running_farm
 

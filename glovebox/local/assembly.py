@@ -6,9 +6,11 @@ what a deployment needs and refuse what we do not know.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -87,6 +89,50 @@ class Asset:
 class StackTemplate:
     name: str
     template: Path
+
+
+SOURCES = (
+    "app.py",
+    "cdk.json",
+    "stacks",
+    "constructs",
+    "functions",
+    "containers",
+    "glovebox",
+    "policies",
+    "squid",
+    "page",
+    "requirements",
+    "pyproject.toml",
+)
+"""What the assembly is made from: templates, bundles and the archive that the images are built from."""
+
+
+def synthesized(checkout: Path, folder: Path, context: Mapping[str, str]) -> Assembly:
+    """The assembly of the checkout as it is now: made anew only if a source or the context has changed.
+
+    Raises:
+        UpstreamError: synthesis failed.
+    """
+    output = folder / _fingerprint(checkout, context)
+    if not (output / "manifest.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished = folder / "unfinished"
+        unfinished.mkdir(parents=True)
+        synthesize(checkout, unfinished, context)
+        unfinished.rename(output)
+    return Assembly(output)
+
+
+def _fingerprint(checkout: Path, context: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(context, sort_keys=True).encode())
+    for source in SOURCES:
+        top = checkout / source
+        for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(checkout)}\0{path.stat().st_mode}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
 
 
 def synthesize(checkout: Path, output: Path, context: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.local.agent import Agent
-from glovebox.local.assembly import Assembly, synthesize
+from glovebox.local.assembly import Assembly, synthesized
 from glovebox.local.aws import LocalAws
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
@@ -44,14 +44,12 @@ class Plan:
     folder: Path
     """State, logs and tasks of this run."""
     engine: Engine
-    audit_settings: AuditSettings
+    audit_settings: AuditSettings | None = None
     shard_hosts: int | None = None
-    """`None`: the default of the deployment."""
+    """`None`: as the template says."""
     port: int | None = None
     keep: bool = False
     """Whether the tasks' folders stay after their end."""
-    synthesized: Path | None = None
-    """An assembly that is there already; else `app.py` is run."""
     say: Say = field(default=lambda _: None)
 
 
@@ -137,6 +135,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         assembly, aws = _prepare(plan, stack)
         plan.say("Deploying the stacks")
         deployment = deploy(aws, assembly, gateway_port=aws.port)
+        _configure_launch(aws, deployment.output("LaunchFunction"), plan)
         _upload_page(aws, deployment.output("SiteBucket"))
         agent = Agent(aws, deployment.output("Cluster"), plan.engine, plan.folder / "tasks", keep=plan.keep)
         stack.enter_context(agent.watching())
@@ -157,30 +156,35 @@ def require_linux() -> None:
 def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
     """Synthesize while the emulator starts: both take a moment, and neither waits for the other."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    output = plan.synthesized or plan.folder / "cdk.out"
+    plan.say("Synthesizing the templates, unless they are as they were")
     with ThreadPoolExecutor(max_workers=1) as pool:
-        if plan.synthesized is None:
-            plan.say("Synthesizing the templates")
-            synthesis = pool.submit(synthesize, CHECKOUT, output, context_of(plan))
-        else:
-            synthesis = pool.submit(lambda: None)
+        synthesis = pool.submit(synthesized, CHECKOUT, CHECKOUT / ".glovebox" / "assemblies", _context())
         # The kernel ends the emulator with the thread that started it, so that is this one.
         aws = stack.enter_context(running_ministack(MINISTACK / "bin" / "python", plan.folder / "ministack"))
-        synthesis.result()
-    return Assembly(output), aws
+        return synthesis.result(), aws
 
 
-def context_of(plan: Plan) -> dict[str, str]:
+def _context() -> dict[str, str]:
     """The deployment's settings for this machine (docs/settings.md)."""
-    context = {
+    return {
         "glovebox:architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
         "glovebox:python": _python_of(MINISTACK),
         "glovebox:disposable": "on",
-        "glovebox:auditSettings": msgspec.json.encode(plan.audit_settings).decode(),
     }
+
+
+def _configure_launch(aws: LocalAws, function: str, plan: Plan) -> None:
+    """Tell `launch` what is known only now: where the fleet's servers and its name server listen."""
+    wanted = {}
+    if plan.audit_settings is not None:
+        wanted["AUDIT_SETTINGS"] = msgspec.json.encode(plan.audit_settings).decode()
     if plan.shard_hosts is not None:
-        context["glovebox:shardHosts"] = str(plan.shard_hosts)
-    return context
+        wanted["SHARD_HOSTS"] = str(plan.shard_hosts)
+    if wanted:
+        client = aws.client("lambda")
+        present = client.get_function_configuration(FunctionName=function)
+        variables = {**present.get("Environment", {}).get("Variables", {}), **wanted}
+        client.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
 
 
 def _python_of(environment: Path) -> str:

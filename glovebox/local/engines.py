@@ -5,11 +5,13 @@ docs/local-cloud.md says what each of them holds and does not hold.
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
@@ -212,7 +214,7 @@ def choose_engine(wanted: EngineName, checkout: Path) -> tuple[Engine, list[str]
     for tool in ("podman", "docker") if wanted == "auto" else (wanted,):
         if tool == "process" or tool == "auto":
             break
-        lacking = _lacking(tool)
+        lacking = _lacking(tool, checkout)
         if lacking is None:
             return ContainerEngine(tool), reasons
         reasons.append(f"{tool}: {lacking}")
@@ -221,14 +223,15 @@ def choose_engine(wanted: EngineName, checkout: Path) -> tuple[Engine, list[str]
     return ProcessEngine(checkout), reasons
 
 
-def _lacking(tool: Literal["podman", "docker"]) -> str | None:
+def _lacking(tool: Literal["podman", "docker"], checkout: Path) -> str | None:
     """What keeps this engine from running our images, or `None`."""
     if shutil.which(tool) is None:
         return "not installed"
+    changed = _last_change(checkout)
     for name in IMAGES:
         try:
             probe = subprocess.run(
-                [tool, "image", "inspect", image_of(name)],
+                [tool, "image", "inspect", "--format={{json .Created}}", image_of(name)],
                 env=clean_environment({"HOME": str(Path.home())}),
                 capture_output=True,
                 text=True,
@@ -240,4 +243,18 @@ def _lacking(tool: Literal["podman", "docker"]) -> str | None:
         if probe.returncode != 0:
             said = (probe.stderr.strip().splitlines() or ["no image"])[-1]
             return f"cannot run {image_of(name)} ({said})"
+        # Nanoseconds and a zone follow, in each tool's own way; both say UTC.
+        made = datetime.fromisoformat(f"{json.loads(probe.stdout)[:19]}+00:00")
+        if made < changed:
+            return f"{image_of(name)} is older than its sources; build it again with tools/build-images"
     return None
+
+
+def _last_change(checkout: Path) -> datetime:
+    """When a source of the images was last changed."""
+    sources = [*(checkout / "glovebox").glob("*.py")]
+    for folder in ("containers", "glovebox/scans", "glovebox/siteaudit"):
+        sources += (checkout / folder).rglob("*.py")
+    sources += (checkout / "requirements" / f"{image}.txt" for image in IMAGES.values())
+    newest = max(path.stat().st_mtime for path in sources if path.exists())
+    return datetime.fromtimestamp(newest, UTC)
