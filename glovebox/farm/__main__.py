@@ -1,7 +1,7 @@
 """`python -m glovebox.farm [--folder F] [--list] [TRAIT...]`: serve the fleet until Ctrl-C.
 
-Prints one line of JSON once every server listens: the host names, and the `AuditSettings`
-under which they can be audited.  With --list it prints the traits and ends.
+Prints one line of JSON once every server listens: the host names, their addresses, and the
+`AuditSettings` under which they can be audited.  With --list it prints the traits and ends.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with running_farm(options.folder, only=options.traits) as farm:
             signal.pthread_sigmask(signal.SIG_BLOCK, ends)
-            line = msgspec.json.encode(Announcement(hosts=list(farm.hosts), settings=farm.settings))
-            print(line.decode(), flush=True)
+            announcement = Announcement(
+                hosts=list(farm.hosts), addresses=dict(farm.addresses), settings=farm.settings
+            )
+            print(msgspec.json.encode(announcement).decode(), flush=True)
             signal.sigwait(ends)
     except GloveboxError as error:
         print(error, file=sys.stderr)

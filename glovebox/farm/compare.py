@@ -79,7 +79,8 @@ def _of_certificate(record: SiteRecord, expected: Expected) -> Iterator[str]:
             return
         reasons = {reason.failure_class for reason in report.reasons}
         yield from _differs("certificate's reasons", _shown(reasons), _shown(expected.reasons), always=True)
-        yield from _differs("certificate valid", report.valid, not expected.reasons)
+        valid = not expected.reasons if expected.valid is None else expected.valid
+        yield from _differs("certificate valid", report.valid, valid)
     if expected.warning is not None:
         warnings = report.warnings if report else []
         if not any(expected.warning in warning for warning in warnings):

@@ -19,7 +19,7 @@ from typing import Final
 from glovebox.errors import ConfigurationError
 from glovebox.farm.authority import pem_of
 from glovebox.farm.connections import Accept, PlainWriter, in_clear, under_tls
-from glovebox.farm.dns import Answer, serving_names
+from glovebox.farm.dns import Answer, serving_names_apart
 from glovebox.farm.identities import PKI_HOST, Identities
 from glovebox.farm.legacy import LegacyServer
 from glovebox.farm.model import Dial, Fronted, Legacy, Plain, Relay, Service, Tls, Trait, Unanswered, Writer
@@ -46,6 +46,8 @@ class Serving:
     """What runs, and how to audit it."""
 
     hosts: tuple[str, ...]
+    addresses: dict[str, str]
+    """By host, of those that have one of their own."""
     settings: AuditSettings
 
 
@@ -69,9 +71,10 @@ async def serving(traits: Sequence[Trait], folder: Path) -> AsyncIterator[Servin
             for path, body in identities.publications().items()
         }
         await _start(stack, Plain(site(published)), sockets.pki, PKI_HOST, identities, folder)
-        resolver = await stack.enter_async_context(serving_names(_zone(present, addresses), _RESOLVER))
+        resolver = stack.enter_context(serving_names_apart(_zone(present, addresses), _RESOLVER))
         yield Serving(
             tuple(trait.host for trait in present),
+            {trait.host: addresses[trait.name] for trait in present if trait.name in addresses},
             _settings(sockets, resolver, pem_of([identities.root.certificate]).decode()),
         )
 
@@ -89,6 +92,7 @@ def _settings(sockets: _Sockets, resolver: str, roots: str) -> AuditSettings:
         http_timeout=4.0,
         dns_timeout=1.5,
         site_timeout=60.0,
+        concurrency=25,  # one process serves them all
     )
 
 

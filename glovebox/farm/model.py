@@ -113,7 +113,9 @@ class Expected:
     """Accepted suites a version, IANA names; its keys are exactly the supported versions."""
     profile: MozillaProfile | None = None
     reasons: frozenset[str] | None = None
-    """Why the certificate is not valid; empty for a valid one."""
+    """What is wrong with the certificate or its chain; empty for one without fault."""
+    valid: bool | None = None
+    """Whether browsers accept it; where not said, they do if there is no reason against it."""
     title: str | None = None
     form_fields: int | None = None
     https: bool | None = None

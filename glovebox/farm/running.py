@@ -30,6 +30,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """The line that the fleet's process prints once every server listens."""
 
     hosts: list[str]
+    addresses: dict[str, str]
     settings: AuditSettings
 
 
@@ -41,6 +42,8 @@ class Farm:
     settings: AuditSettings
     traits: Mapping[str, Trait]
     """By host name."""
+    addresses: Mapping[str, str]
+    """By host name; hosts without an address of their own are about DNS."""
 
 
 @contextmanager
@@ -60,7 +63,9 @@ def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Ite
         with announced("glovebox.farm.serve", home, only) as line:
             said = msgspec.json.decode(line, type=Announcement)
             traits = {trait.host: trait for trait in TRAITS if trait.host in said.hosts}
-            yield Farm(tuple(said.hosts), said.settings, MappingProxyType(traits))
+            yield Farm(
+                tuple(said.hosts), said.settings, MappingProxyType(traits), MappingProxyType(said.addresses)
+            )
 
 
 @contextmanager

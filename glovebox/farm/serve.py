@@ -26,7 +26,9 @@ async def serve(folder: Path, only: Sequence[str]) -> None:
     traits = [trait for trait in TRAITS if not only or trait.name in only]
     async with asyncio.timeout(_START_SECONDS) as patience, serving(traits, folder) as fleet:
         patience.reschedule(None)
-        announcement = Announcement(hosts=list(fleet.hosts), settings=fleet.settings)
+        announcement = Announcement(
+            hosts=list(fleet.hosts), addresses=fleet.addresses, settings=fleet.settings
+        )
         sys.stdout.buffer.write(msgspec.json.encode(announcement) + b"\n")
         sys.stdout.buffer.flush()
         await end_of_input()

@@ -11,22 +11,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from functools import cache
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from glovebox.errors import ConfigurationError, InputError
-from glovebox.farm.fleet import NETWORK
 from glovebox.farm.model import Trait
-from glovebox.farm.running import Farm, environment, running_farm
+from glovebox.farm.running import Farm, running_farm
 from glovebox.farm.traits import TRAITS, suites
 from glovebox.siteaudit.failures import kind_of
+from tests.openssl_client import VERSIONS, accepted_suites, iana_names
 
 pytestmark = pytest.mark.engine
 
-_FLAGS = {"TLSv1.0": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2", "TLSv1.3": "-tls1_3"}
 _MEASURED = [trait for trait in suites.TRAITS if trait.expects.suites is not None]
 
 
@@ -39,17 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def farm(folder: Path) -> Iterator[Farm]:
     with running_farm(folder) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def addresses(farm: Farm) -> dict[str, str]:
-    """The address of each host: they are given out in order."""
-    own = [trait for trait in TRAITS if trait.dns is None and trait.host in farm.hosts]
-    first = int(ip_network(NETWORK).network_address) + 0x101
-    return {
-        trait.host: "::1" if trait.ipv6 else socket.inet_ntoa((first + number).to_bytes(4, "big"))
-        for number, trait in enumerate(own)
-    }
 
 
 def test_every_trait_has_a_name_of_its_own_and_runs(farm: Farm) -> None:
@@ -81,111 +67,64 @@ def test_nothing_listens_outside_loopback(farm: Farm) -> None:
 
 @pytest.mark.openssl
 @pytest.mark.parametrize("trait", _MEASURED, ids=lambda trait: str(trait.name))
-def test_versions_and_suites_are_as_written(
-    trait: Trait, farm: Farm, addresses: dict[str, str], folder: Path
-) -> None:
+def test_versions_and_suites_are_as_written(trait: Trait, farm: Farm, folder: Path) -> None:
     """OpenSSL asks with all suites, takes away the one chosen, and asks again until it is refused."""
-    known = set(_iana_names(folder).values())
+    known = set(iana_names(folder).values())
     expected = {
         version: set(names) & known
         for version, names in (trait.expects.suites or {}).items()
-        if version in _FLAGS and set(names) & known
+        if version in VERSIONS and set(names) & known
     }
-    endpoint = f"{addresses[trait.host]}:{farm.settings.https_port}"
-    found = {version: _accepted(endpoint, trait.host, version, folder) for version in _FLAGS}
+    endpoint = f"{farm.addresses[trait.host]}:{farm.settings.https_port}"
+    found = {version: accepted_suites(endpoint, trait.host, version, folder) for version in VERSIONS}
     assert {version: names for version, names in found.items() if names} == expected
 
 
 @pytest.mark.openssl
-def test_a_careless_server_accepts_old_versions_and_weak_suites(
-    farm: Farm, addresses: dict[str, str], folder: Path
-) -> None:
+def test_a_careless_server_accepts_old_versions_and_weak_suites(farm: Farm, folder: Path) -> None:
     host = "every-suite.fleet.test"
-    endpoint = f"{addresses[host]}:{farm.settings.https_port}"
-    assert "TLS_RSA_WITH_AES_256_CBC_SHA" in _accepted(endpoint, host, "TLSv1.0", folder)
-
-
-def _accepted(endpoint: str, host: str, version: str, folder: Path) -> set[str]:
-    """IANA names of what the server takes, by elimination."""
-    names = _iana_names(folder)
-    accepted: set[str] = set()
-    while True:
-        if version == "TLSv1.3":
-            left = [name for name in names if name.startswith("TLS_") and name not in accepted]
-            offer = ["-ciphersuites", ":".join(left)]
-        else:
-            offer = [
-                "-cipher",
-                ":".join(["ALL:COMPLEMENTOFALL", *(f"-{name}" for name in accepted), "@SECLEVEL=0"]),
-            ]
-        answer = subprocess.run(
-            ["openssl", "s_client", "-connect", endpoint, "-servername", host, _FLAGS[version], *offer],
-            env=environment(folder),
-            input=b"",
-            capture_output=True,
-            timeout=30,
-            check=False,
-        )
-        chosen = re.search(rb"Cipher is ([\w-]+)", answer.stdout)
-        if chosen is None or chosen[1] == b"(NONE)" or chosen[1].decode() in accepted:
-            return {names[name] for name in accepted}
-        accepted.add(chosen[1].decode())
-
-
-@cache
-def _iana_names(folder: Path) -> dict[str, str]:
-    """OpenSSL's name of each suite that it speaks → IANA's."""
-    listed = subprocess.run(
-        ["openssl", "ciphers", "-stdname", "-s", "ALL:COMPLEMENTOFALL:@SECLEVEL=0"],
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return {row[2]: row[0] for row in rows}
+    endpoint = f"{farm.addresses[host]}:{farm.settings.https_port}"
+    assert "TLS_RSA_WITH_AES_256_CBC_SHA" in accepted_suites(endpoint, host, "TLSv1.0", folder)
 
 
 # ---------------------------------------------------------------- rude hosts
 
 
-def _connected(farm: Farm, addresses: dict[str, str], name: str) -> socket.socket:
-    return socket.create_connection((addresses[f"{name}.fleet.test"], farm.settings.https_port), 5)
+def _connected(farm: Farm, name: str) -> socket.socket:
+    return socket.create_connection((farm.addresses[f"{name}.fleet.test"], farm.settings.https_port), 5)
 
 
-def test_a_refused_handshake_ends_with_its_alert(farm: Farm, addresses: dict[str, str]) -> None:
+def test_a_refused_handshake_ends_with_its_alert(farm: Farm) -> None:
     context = ssl.create_default_context()
-    with _connected(farm, addresses, "alert") as raw, pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
+    with _connected(farm, "alert") as raw, pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
         context.wrap_socket(raw, server_hostname="alert.fleet.test")
     with (
-        _connected(farm, addresses, "needs-name") as raw,
+        _connected(farm, "needs-name") as raw,
         pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"),
     ):
         context.wrap_socket(raw, server_hostname="elsewhere.fleet.test")
 
 
 @pytest.mark.parametrize("name", ["reset-on-hello", "reset-on-accept", "reset-in-handshake"])
-def test_resets_are_resets(farm: Farm, addresses: dict[str, str], name: str) -> None:
+def test_resets_are_resets(farm: Farm, name: str) -> None:
     def talk() -> None:
-        with _connected(farm, addresses, name) as raw:
+        with _connected(farm, name) as raw:
             ssl.create_default_context().wrap_socket(raw, server_hostname=f"{name}.fleet.test")
 
     with pytest.raises(ConnectionResetError):
         talk()
 
 
-def test_the_unanswered_port_neither_accepts_nor_refuses(farm: Farm, addresses: dict[str, str]) -> None:
-    address = (addresses["unanswered.fleet.test"], farm.settings.http_port)
+def test_the_unanswered_port_neither_accepts_nor_refuses(farm: Farm) -> None:
+    address = (farm.addresses["unanswered.fleet.test"], farm.settings.http_port)
     with pytest.raises(TimeoutError):
         socket.create_connection(address, 1.2)
 
 
-def test_a_good_site_is_trusted_by_the_root_that_the_settings_carry(
-    farm: Farm, addresses: dict[str, str]
-) -> None:
+def test_a_good_site_is_trusted_by_the_root_that_the_settings_carry(farm: Farm) -> None:
     context = ssl.create_default_context(cadata=farm.settings.extra_roots)
     with (
-        _connected(farm, addresses, "good") as raw,
+        _connected(farm, "good") as raw,
         context.wrap_socket(raw, server_hostname="good.fleet.test") as session,
     ):
         session.sendall(b"GET / HTTP/1.1\r\nHost: good.fleet.test\r\n\r\n")

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from glovebox.farm.compare import differences
 from glovebox.farm.model import Trait
-from glovebox.farm.running import running_farm
+from glovebox.farm.running import Farm, running_farm
 from glovebox.farm.traits import TRAITS
 from glovebox.siteaudit.engine import audit_sites
 from glovebox.siteaudit.record import SiteRecord, from_json, to_json
 from glovebox.siteaudit.settings import AuditSettings
+from tests.openssl_client import VERSIONS, accepted_suites
 
 pytestmark = pytest.mark.engine
 
@@ -21,10 +23,15 @@ _DATE = "2026-01-02T03:04:05Z"
 
 
 @pytest.fixture(scope="module")
-def records() -> Iterator[Mapping[str, SiteRecord]]:
+def farm() -> Iterator[Farm]:
+    with running_farm() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def records(farm: Farm) -> Mapping[str, SiteRecord]:
     """One audit of the whole fleet."""
-    with running_farm() as farm:
-        yield asyncio.run(_audit(farm.hosts, farm.settings))
+    return asyncio.run(_audit(farm.hosts, farm.settings))
 
 
 async def _audit(hosts: tuple[str, ...], settings: AuditSettings) -> dict[str, SiteRecord]:
@@ -57,3 +64,21 @@ def test_nothing_in_the_fleet_is_a_defect_of_ours(records: Mapping[str, SiteReco
 
 def test_an_ordinary_site_costs_at_most_twenty_connections(records: Mapping[str, SiteRecord]) -> None:
     assert 0 < records["good.fleet.test"].connections <= 20
+
+
+@pytest.mark.openssl
+@pytest.mark.parametrize("name", ["every-suite", "good", "one-suite", "dhe", "client-order"])
+def test_suites_are_those_that_openssl_proves(
+    name: str, farm: Farm, records: Mapping[str, SiteRecord], tmp_path: Path
+) -> None:
+    host = f"{name}.fleet.test"
+    endpoint = f"{farm.addresses[host]}:{farm.settings.https_port}"
+    proved = {version: accepted_suites(endpoint, host, version, tmp_path) for version in VERSIONS}
+    report = records[host].tls
+    assert report is not None
+    found = {
+        version.version: {suite.name for suite in version.suites}
+        for version in report.versions
+        if version.supported == "yes"
+    }
+    assert found == {version: suites for version, suites in proved.items() if suites}

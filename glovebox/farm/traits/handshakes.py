@@ -107,17 +107,17 @@ TRAITS: tuple[Trait, ...] = (
     ),
     _meddled(
         "rate-limited",
-        "A good site that resets more than ten connections a second",
-        Fronted(secure("Marlow Bridge Tax Office"), limits_rate(10, 1.0)),
+        "A good site that resets more than six connections a second",
+        Fronted(secure("Marlow Bridge Tax Office"), limits_rate(6, 1.0)),
         "Marlow Bridge Tax Office",
         rate_limited=True,
     ),
     _meddled(
         "long-hello",
-        "A box in front that resets first messages of more than 512 bytes",
+        "A box in front that resets first messages of more than 600 bytes",
         Fronted(
             Tls(site(front("Marlow Bridge Land Registry")), good, versions=("TLSv1.2", "TLSv1.2")),
-            refuses_long_hellos(512),
+            refuses_long_hellos(600),
         ),
         "Marlow Bridge Land Registry",
     ),
