@@ -12,10 +12,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from html import unescape
 
 MAX_ATTRIBUTES = 64
 """Kept of one tag; pages use a dozen."""
+MAX_TAGS = 50_000
+"""Tags and comments looked at one by one; a page of a megabyte has a few thousand such."""
 MAX_VALUE = 8_192
 """Characters kept of one attribute: a long policy in a meta tag fits."""
 
@@ -26,10 +29,12 @@ _ATTRIBUTE = re.compile(
     rf"(?>[{_WS}]*+=[{_WS}]*+(?>\"(?P<double>[^\"]*+)(?:\"|(?P<open>\Z))|'(?P<single>[^']*+)(?:'|(?P<opened>\Z))"
     rf"|(?P<bare>[^{_WS}>\"'][^{_WS}>]*+)|(?=>)|\Z))?+"
 )
-_REST_OF_TAG = re.compile(
+_REST = (
     rf"(?>[{_WS}/]++|(?>=[^{_WS}/>=]*+|[^{_WS}/>=]++)(?>[{_WS}]*+=[{_WS}]*+"
     rf"(?>\"[^\"]*+(?:\"|\Z)|'[^']*+(?:'|\Z)|[^{_WS}>\"'][^{_WS}>]*+|(?=>)|\Z))?+)*+>"
 )
+_REST_OF_TAG = re.compile(_REST)
+_OPENING = re.compile(r"<[a-zA-Z/!?]")
 _COMMENT_END = re.compile(r"--!?>")
 _RAW_TEXT = frozenset({"style", "xmp", "iframe", "noembed", "noframes", "title", "textarea"})
 _RAW_END = {name: re.compile(rf"</{name}(?=[{_WS}/>])", re.IGNORECASE) for name in (*_RAW_TEXT, "script")}
@@ -39,6 +44,17 @@ _BREAKS_OUT = frozenset(
     {"body", "center", "div", "dl", "head", "hr", "img", "meta", "ol", "p", "pre", "span", "table", "ul"}
 )
 """HTML standard, 13.2.6.5: tags that end foreign content; the rest of its list seldom comes first."""
+
+
+@cache
+def _dull_run(wanted: frozenset[str]) -> re.Pattern[str]:
+    """Any run of text and of tags that neither are wanted nor change how what follows is read.
+
+    Most of a page is such runs, and one match takes them at once.
+    """
+    telling = wanted | _RAW_TEXT | _FOREIGN | {"script", "template", "noscript", "plaintext"}
+    names = "|".join(sorted(telling))
+    return re.compile(rf"(?>[^<]*+<(?!/?(?i:{names})[{_WS}/>])/?[a-zA-Z][^{_WS}/>]*+{_REST})*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +72,74 @@ class Tag:
     """Inside `noscript`, which browsers with scripts pass over."""
 
 
+@dataclass(slots=True)
+class _Inside:
+    """How deep the pass stands in elements that change what tags mean."""
+
+    templates: int = 0
+    foreign: int = 0
+    unscripted: int = 0
+
+    def enter(self, name: str, *, closed: bool) -> None:
+        self.templates += name == "template"
+        self.unscripted += name == "noscript"
+        self.foreign += name in _FOREIGN and not closed
+
+    def leave(self, name: str) -> None:
+        self.templates -= name == "template" and self.templates > 0
+        self.unscripted -= name == "noscript" and self.unscripted > 0
+        self.foreign -= name in _FOREIGN and self.foreign > 0
+
+
 def start_tags(html: str, wanted: frozenset[str]) -> Iterator[Tag]:
     """The start tags of `html` whose lower-case name is in `wanted`, in order."""
-    place = templates = foreign = unscripted = 0
-    while (place := html.find("<", place)) >= 0:
-        place += 1
-        following = html[place : place + 1]
-        if following in ("!", "?"):
-            place = _after_declaration(html, place, foreign > 0)
-            continue
-        closing = following == "/"
-        match = _NAME.match(html, place + closing)
-        if match is None:
-            if closing and html[place + 1 : place + 2]:  # a bogus comment; `</>` is nothing at all
-                place = _after(html, ">", place + 1)
-            continue
-        name = match.group().lower()
-        if closing:
-            place = _after_tag(html, match.end())
-            if place < 0:
-                return
-            templates -= name == "template" and templates > 0
-            unscripted -= name == "noscript" and unscripted > 0
-            foreign -= name in _FOREIGN and foreign > 0
-            continue
-        if name in _BREAKS_OUT:
-            foreign = 0
-        if name in wanted and not templates:
-            attributes, place = _attributes(html, match.end())
+    dull = _dull_run(wanted)
+    inside = _Inside()
+    place = 0
+    for _ in range(MAX_TAGS):
+        if not inside.foreign and (run := dull.match(html, place)):
+            place = run.end()
+        opening = _OPENING.search(html, place)
+        if opening is None:
+            return
+        place = opening.start() + 1
+        if html[place] in "!?":
+            place = _after_declaration(html, place, inside.foreign > 0)
+        elif html[place] == "/":
+            place = _after_end_tag(html, place + 1, inside)
         else:
-            attributes, place = {}, _after_tag(html, match.end())
+            tag, place = _start_tag(html, place, inside, wanted)
+            if tag is not None:
+                yield tag
         if place < 0:
             return  # the page ends within a tag, which is then no tag
-        raw_to = _end_of_raw_text(html, place, name) if not foreign else place
-        if name in wanted and not templates:
-            yield Tag(name, attributes, html[place:raw_to], foreign > 0, unscripted > 0)
-        unscripted += name == "noscript"
-        templates += name == "template"
-        foreign += name in _FOREIGN and html[place - 2 : place] != "/>"
-        if name == "plaintext" and not foreign:
-            return
-        place = raw_to
+
+
+def _start_tag(html: str, place: int, inside: _Inside, wanted: frozenset[str]) -> tuple[Tag | None, int]:
+    """The tag whose name begins at `place`, if wanted, and the place behind it and its text, or -1."""
+    match = _NAME.match(html, place)
+    if match is None:
+        return None, place
+    name, behind_name = match.group().lower(), match.end()
+    if name in _BREAKS_OUT:
+        inside.foreign = 0
+    kept = name in wanted and not inside.templates
+    attributes, end = _attributes(html, behind_name) if kept else ({}, _after_tag(html, behind_name))
+    if end < 0:
+        return None, -1
+    behind = _end_of_raw_text(html, end, name) if not inside.foreign else end
+    tag = Tag(name, attributes, html[end:behind], inside.foreign > 0, inside.unscripted > 0) if kept else None
+    inside.enter(name, closed=html.startswith("/>", end - 2))
+    return tag, behind
+
+
+def _after_end_tag(html: str, place: int, inside: _Inside) -> int:
+    """Behind the end tag whose name begins at `place`, or -1; without a letter there it is a bogus comment."""
+    match = _NAME.match(html, place)
+    if match is None:
+        return _after(html, ">", place)
+    inside.leave(match.group().lower())
+    return _after_tag(html, match.end())
 
 
 def _after(html: str, text: str, place: int) -> int:
@@ -144,6 +187,8 @@ def _end_of_raw_text(html: str, place: int, name: str) -> int:
     """Where the text of a raw-text element ends; `place` itself for all other elements."""
     if name == "script":
         return _end_of_script(html, place)
+    if name == "plaintext":
+        return len(html)
     if name not in _RAW_TEXT:
         return place
     end = _RAW_END[name].search(html, place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
 
@@ -77,7 +78,7 @@ class _Reader:
     def __init__(self) -> None:
         self.title: str | None = None
         self.fields = 0
-        self.hrefs: list[str] = []
+        self.hrefs: dict[str, None] = {}
         self.refresh: str | None = None
         self.script_redirect: str | None = None
         self.policies: list[str] = []
@@ -95,7 +96,7 @@ class _Reader:
             case "select" | "textarea":
                 self.fields += 1
             case "a" if "href" in attributes and len(self.hrefs) < MAX_LINK_TRIES:
-                self.hrefs.append(attributes["href"])
+                self.hrefs[attributes["href"]] = None
             case "base" if self.base is None and "href" in attributes:
                 self.base = attributes["href"]
             case "meta":
@@ -206,7 +207,7 @@ def _base(href: str | None, url: Url) -> Url:
         return url
 
 
-def _links(hrefs: list[str], base: Url) -> tuple[str, ...]:
+def _links(hrefs: Iterable[str], base: Url) -> tuple[str, ...]:
     links: dict[str, None] = {}
     for href in hrefs:
         if href.startswith("#"):

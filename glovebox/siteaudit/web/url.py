@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +13,10 @@ from glovebox.errors import GloveboxError
 MAX_URL = 2_048
 """What the record holds; browsers take more, and no site that means well needs it."""
 Scheme = Literal["http", "https"]
-DEFAULT_PORTS: dict[Scheme, int] = {"http": 80, "https": 443}
+_NORMALISED = re.compile(
+    r"(?P<scheme>https?)://(?:[^/@]*@)?(?P<host>\[[^\]]*\]|[^/:]*)(?::(?P<port>[0-9]+))?(?P<target>/[^#]*)"
+)
+"""What the standard's serializer writes: lower case, escaped, the path never empty."""
 
 
 class BadUrlError(GloveboxError):
@@ -48,21 +52,21 @@ def parse_url(text: str, base: Url | None = None) -> Url:
     if len(text) > MAX_URL:
         raise BadUrlError(f"longer than {MAX_URL} characters")
     try:
-        parsed = ada_url.URL(text, str(base)) if base else ada_url.URL(text)
+        href = ada_url.join_url(str(base), text) if base else ada_url.normalize_url(text)
     except (ValueError, UnicodeEncodeError) as error:
         raise BadUrlError("not a valid address") from error
-    scheme = parsed.protocol.rstrip(":")
-    if scheme != "http" and scheme != "https":
-        raise BadUrlError(f"its scheme is {scheme[:32]}, not http or https")
-    url = Url(
-        scheme="https" if scheme == "https" else "http",
-        host=parsed.hostname.rstrip(".") or parsed.hostname,
-        port=int(parsed.port) if parsed.port else None,
-        target=parsed.pathname + parsed.search,
-    )
-    if len(str(url)) > MAX_URL:
+    match = _NORMALISED.match(href)
+    if match is None:
+        raise BadUrlError(f"its scheme is {href.partition(':')[0][:32]}, not http or https")
+    if len(href) > MAX_URL:
         raise BadUrlError(f"longer than {MAX_URL} characters once encoded")
-    return url
+    host = match["host"]
+    return Url(
+        scheme="https" if match["scheme"] == "https" else "http",
+        host=host.rstrip(".") or host,
+        port=int(match["port"]) if match["port"] else None,
+        target=match["target"],
+    )
 
 
 def site_url(scheme: Scheme, fqdn: str) -> Url:

@@ -90,7 +90,8 @@ class Visit:
     @property
     def redirect_type(self) -> RedirectType:
         """How the first address that sends visitors on does it."""
-        return next((hop.kind for hop in self.hops if hop.kind != "None"), "None")
+        kinds: list[RedirectType] = [hop.kind for hop in self.hops if hop.kind != "None"]
+        return kinds[0] if kinds else "None"
 
     @property
     def request(self) -> record.Request | None:
