@@ -70,7 +70,7 @@ class Tls13Elimination:
 
     def _next_question(self) -> Question | None:
         if not self.found:
-            return self._first_question() if self._suites_open else None
+            return self.first_question() if self._suites_open else None
         groups = self._unseen()
         self._groups_open = self._groups_open and bool(groups)
         self._suites_open = self._suites_open and bool(self._left)
@@ -88,7 +88,8 @@ class Tls13Elimination:
             version=TLS13, suites=suites, groups=groups, depth=Depth.HELLO, shares=self._shares(groups)
         )
 
-    def _first_question(self) -> Question:
+    def first_question(self) -> Question:
+        """The whole flight, with a real key share, since the certificate is encrypted."""
         return Question(
             version=TLS13,
             suites=TLS13_SUITES,

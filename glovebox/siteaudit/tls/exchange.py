@@ -129,7 +129,7 @@ async def ask(connector: Connector, endpoint: Endpoint, question: Question, pati
     flight = reader.flight
     if flight is not None:
         if ending is not None and not flight.trouble and flight.client_certificate == "none":
-            flight.trouble = ending.detail
+            flight.trouble, flight.trouble_class = ending.detail, ending.failure_class
         return Answered(flight)
     if reader.alert is not None:
         return Refused(reader.alert)

@@ -54,6 +54,8 @@ class Flight:
     client_certificate: Literal["none", "requested", "required"] = "none"
     trouble: str = ""
     """What went wrong after the ServerHello; empty where nothing did."""
+    trouble_class: str = ""
+    """Its failure class."""
 
     @property
     def version(self) -> int:
@@ -77,6 +79,7 @@ class FlightReader:
         self._transcript = self._offer
         self._keys: HandshakeKeys | None = None
         self._retried = False
+        self._awaits_hello = True
         self._asked_for_refusal = False
         self.finished = False
         self.flight: Flight | None = None
@@ -123,12 +126,13 @@ class FlightReader:
             self.alert = code
         elif not self._asked_for_refusal:
             self.flight.trouble = f"alert {alert_name(code)} after the ServerHello"
+            self.flight.trouble_class = f"tls_alert:{alert_name(code)}"
         elif code in NO_CERTIFICATE_REFUSALS:
             self.flight.client_certificate = "required"
 
     def _message(self, kind: int, message: bytes) -> bytes:
         flight = self.flight
-        if flight is None:
+        if flight is None or self._awaits_hello:
             if kind == wire.HELLO_REQUEST:
                 return b""
             if kind != wire.SERVER_HELLO:
@@ -152,6 +156,7 @@ class FlightReader:
             raise WireError(f"{suite.name} was chosen for version 0x{hello.version:04x}")
         if hello.version >= TLS13:
             return self._server_hello_tls13(message, hello, suite)
+        self._awaits_hello = False
         self.flight = flight = Flight(hello, suite)
         if suite.exchange is Exchange.RSA:
             flight.key_exchange = "RSA"
@@ -179,11 +184,11 @@ class FlightReader:
         group, public = wire.parse_key_share(share, retry=hello.retry)
         if group not in self._question.groups:
             raise WireError(f"{group_name(group)} was chosen, which was not offered")
-        flight = Flight(hello, suite, group=group, key_exchange=group_name(group))
+        self.flight = Flight(hello, suite, group=group, key_exchange=group_name(group))
         goes_on = self._question.depth is Depth.FLIGHT and suite.code in READABLE_SUITES
         if hello.retry and goes_on and group in SHARED_GROUPS and not self._retried:
             return self._answer_retry(message, hello, group)
-        self.flight = flight
+        self._awaits_hello = False
         ours = self._shares.get(group)
         if hello.retry or not goes_on or ours is None:
             self.finished = True

@@ -44,6 +44,7 @@ class Findings:
         self.ocsp_staple: bytes | None = None
         self.sct_list: bytes | None = None
         self.trouble = ""
+        self.trouble_class = ""
 
     def note(self, question: Question, flight: Flight) -> None:
         if flight.group is not None:
@@ -70,7 +71,8 @@ class Findings:
             self.compression = _either(self.compression, flight.hello.compression != 0)
 
     def _note_flight(self, flight: Flight) -> None:
-        self.trouble = self.trouble or flight.trouble
+        if flight.trouble:
+            self.trouble, self.trouble_class = flight.trouble, flight.trouble_class
         if not flight.chain:
             return
         if flight.version < TLS13:

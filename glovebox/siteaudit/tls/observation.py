@@ -14,6 +14,8 @@ from glovebox.siteaudit.tls.sslv2 import ssl20_suite
 
 TALKING = frozenset({"tls_timeout", "tls_connection_closed", "connection_reset"})
 """Silences of a server that took the connection: another hello may fare better."""
+NOT_ASKED = Silent("not_asked", "")
+"""Stands for an answer until there is one; it is no failure class."""
 _BROWSABLE: tuple[VersionName, ...] = ("TLSv1.3", "TLSv1.2", "TLSv1.1", "TLSv1.0")
 
 
@@ -32,7 +34,7 @@ class TlsObservation:
     sct_list: bytes | None = None
     """The SignedCertificateTimestampList of the TLS extension (RFC 6962, section 3.3)."""
     failure: Failure | None = None
-    """Why no browser gets through: no handshake at all, or SSL 2 and 3 alone."""
+    """Why no browser gets through: no handshake, one that breaks off, or SSL 2 and 3 alone."""
     usable_versions: tuple[VersionName, ...] = ()
     """TLS versions that an HTTPS client can use, newest first."""
 
@@ -99,7 +101,7 @@ def ssl20_report(
     """SSL 2: most servers meet its hello with silence, which is a refusal where all else was answered."""
     if isinstance(outcome, tuple):
         return VersionReport(version="SSLv2", supported="yes", suites=[ssl20_suite(code) for code in outcome])
-    if verdicts.failure is not None:
+    if outcome is NOT_ASKED or (isinstance(outcome, Silent) and verdicts.failure is not None):
         return VersionReport(version="SSLv2", supported="unknown")
     if isinstance(outcome, Silent) and (inquiry.rate_limited or outcome.failure_class not in TALKING):
         failure = make_failure(outcome.failure_class, outcome.detail, where="SSLv2")

@@ -18,6 +18,7 @@ from glovebox.siteaudit.tls.hello import SSL30, TLS10, TLS11, TLS12, Depth, Ques
 from glovebox.siteaudit.tls.hunt import GroupHunt
 from glovebox.siteaudit.tls.inquiry import Inquiry
 from glovebox.siteaudit.tls.observation import (
+    NOT_ASKED,
     TALKING,
     TlsObservation,
     Verdicts,
@@ -70,7 +71,7 @@ class _Probe:
         self.hunt = GroupHunt(self.findings, enabled=inquiry.settings.test_groups)
         self.tls13 = Tls13Elimination(inquiry)
         self.old = {version: self._elimination(version) for version in OLD_VERSIONS}
-        self.ssl20: tuple[int, ...] | Outcome | None = None
+        self.ssl20: tuple[int, ...] | Outcome | None = NOT_ASKED
         self.verdicts = Verdicts()
 
     def _elimination(self, version: int, style: Style = Style.FULL) -> Elimination:
@@ -217,11 +218,27 @@ class _Probe:
     # ------------------------------------------------------------ what is asked once all versions are known
 
     async def _ask_the_rest(self) -> None:
-        await _together((self._ask_groups(), self._ask_fallback()))
+        await _together((self._ask_groups(), self._ask_fallback(), self._ask_for_chain()))
         if self.inquiry.asked < SNI_QUESTIONS_BEFORE:
             await self._ask_without_name()
         if self.inquiry.unproven and not self.inquiry.spent and not await self.inquiry.control():
             self.inquiry.rate_limited = True
+
+    async def _ask_for_chain(self) -> None:
+        """Once more for a flight that broke off; a server that breaks off again lets no browser in."""
+        findings = self.findings
+        if not findings.trouble or findings.chain or findings.chain_tls13:
+            return
+        newest = next(iter(self._old_found()), None)
+        findings.trouble = ""
+        await self.inquiry.ask(
+            self.tls13.first_question()
+            if newest is None
+            else newest.question(newest.codes, depth=Depth.FLIGHT)
+        )
+        if findings.trouble and not (findings.chain or findings.chain_tls13):
+            where = f"https {self.inquiry.endpoint.address}"
+            self.verdicts.failure = make_failure(findings.trouble_class, findings.trouble, where)
 
     async def _ask_groups(self) -> None:
         """Groups of the older versions that the questions so far have left open."""
