@@ -134,7 +134,7 @@ def _start_tag(html: str, place: int, inside: _Inside, wanted: frozenset[str]) -
 
 
 def _after_end_tag(html: str, place: int, inside: _Inside) -> int:
-    """Behind the end tag whose name begins at `place`, or -1; without a letter there it is a bogus comment."""
+    """Behind the end tag whose name begins at `place`, or -1; without a letter it is a bogus comment."""
     match = _NAME.match(html, place)
     if match is None:
         return _after(html, ">", place)
