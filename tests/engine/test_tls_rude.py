@@ -14,7 +14,7 @@ from glovebox.siteaudit.tls import wire
 from glovebox.siteaudit.tls.groups import X25519, X25519MLKEM768
 from glovebox.siteaudit.tls.hello import TLS12, record
 from glovebox.siteaudit.tls.sslv2 import SSL20_SUITES
-from glovebox.siteaudit.tls.suites import LEGACY_SUITES, SUITES, TLS12_SUITES, Exchange
+from glovebox.siteaudit.tls.suites import LEGACY_SUITES, SUITES, TLS12_SUITES
 from tests.engine.tls_servers import (
     ClientHello,
     answering,
@@ -332,7 +332,7 @@ def _retry_for(hello: ClientHello, groups: tuple[int, ...], suites: tuple[int, .
     if group is None or suite is None:
         return HANDSHAKE_FAILURE
     extensions = b"\x00\x2b\x00\x02\x03\x04\x00\x33\x00\x02" + group.to_bytes(2, "big")
-    return server_hello(TLS12, suite, extensions, random=wire._RETRY_RANDOM)
+    return server_hello(TLS12, suite, extensions, random=wire.RETRY_RANDOM)
 
 
 async def test_groups_and_suites_of_tls13_are_found_by_retry_requests_alone() -> None:
@@ -381,8 +381,3 @@ async def test_a_broken_key_share_is_named_and_does_not_hide_the_suite() -> None
     assert observation.failure is not None
     assert observation.failure.detail == "a key share that is no X25519 key"
     assert observation.chain == ()
-
-
-def test_only_measured_exchanges_wait_for_a_key_exchange() -> None:
-    """The server that accepts everything sends no ServerKeyExchange; this is why it can end its flight."""
-    assert {suite.exchange for suite in SUITES.values()} == set(Exchange)

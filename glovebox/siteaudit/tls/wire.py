@@ -53,7 +53,7 @@ EXT_KEY_SHARE: Final = 51
 EXT_RENEGOTIATION_INFO: Final = 0xFF01
 
 # SHA-256 of "HelloRetryRequest" (RFC 8446, section 4.1.3).
-_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 
 class WireError(GloveboxError):
@@ -221,7 +221,7 @@ def parse_server_hello(message: bytes) -> ServerHello:
         if len(supported) != 2:
             raise WireError("supported_versions of a wrong size")
         version = int.from_bytes(supported, "big")
-    return ServerHello(version, suite, compression, extensions, retry=random == _RETRY_RANDOM)
+    return ServerHello(version, suite, compression, extensions, retry=random == RETRY_RANDOM)
 
 
 def parse_key_share(data: bytes, *, retry: bool) -> tuple[int, bytes]:
