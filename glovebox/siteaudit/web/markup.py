@@ -2,7 +2,7 @@
 
 Why not `html.parser`: its reading of comments, raw text and scripts changed within Python's
 patch releases, some of which take quadratic time on hostile pages (CVE-2025-6069), and it
-is ten times slower.  This follows the tokenizer of the HTML standard as far as it decides
+takes twice the time.  This follows the tokenizer of the HTML standard as far as it decides
 where a tag is: comments, raw text, script's escaped states, attributes, foreign content.
 Every pattern is atomic, so that no page makes the pass anything but linear.
 """
