@@ -77,7 +77,7 @@ class EcsTasks:
                     },
                 )
         except UpstreamError as error:
-            raise _judged(error) from error
+            raise _judged(error) from error.__cause__
         if not answer["tasks"]:
             said = "; ".join(failure.get("reason", "no reason") for failure in answer["failures"])
             raise NoCapacityError(f"ECS placed no task: {said or 'no reason'}.", fix="It is tried again.")

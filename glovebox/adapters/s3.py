@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO, TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -39,7 +39,7 @@ class S3Lists:
                         f"There is no host list {key[:200]!r}.", fix="Upload it to the bucket of the lists."
                     ) from error
                 raise
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 return body.read(limit + 1)
 
 
@@ -123,7 +123,7 @@ class S3Results:
     def read(self, key: str, version: StoredVersion) -> Iterator[Iterator[bytes]]:
         with calling("Reading a result"):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, VersionId=version.version_id)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield body.iter_chunks(_CHUNK)
 
 

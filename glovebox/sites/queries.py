@@ -48,8 +48,9 @@ class Query:
 
     def host(self, name: str) -> str:
         """A canonical name.  Those of test networks are fine: nothing is asked but our tables."""
+        value = self._required(name)
         try:
-            return canonical_host(self._required(name), test_names=True)
+            return canonical_host(value, test_names=True)
         except InputError as error:
             raise BadQueryError(
                 "malformed_parameter", f"{name} is no name of a site. {error.reason}"
