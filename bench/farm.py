@@ -1,4 +1,4 @@
-"""`python -m bench.farm FOLDER COUNT`: ordinary sites by nginx, or by Python where nginx is not installed.
+"""`python -m bench.farm FOLDER COUNT [python]`: ordinary sites by nginx, or by Python where it is missing.
 
 Started by `bench.__main__` as a process of its own; it ends when its standard input ends.
 """
@@ -36,9 +36,9 @@ _RESOLVER: Final = "127.77.0.53"
 _START_SECONDS: Final = 30.0
 
 
-async def serve(folder: Path, count: int) -> None:
+async def serve(folder: Path, count: int, server: str = "nginx") -> None:
     """Serve `count` sites, announce them, and wait for the end of standard input."""
-    program = nginx.program()
+    program = nginx.program() if server == "nginx" else None
     servers = _by_nginx(program, folder, count) if program else _by_python(folder, count)
     async with servers as farm:
         sys.stdout.buffer.write(msgspec.json.encode(farm) + b"\n")
@@ -129,4 +129,4 @@ def _end_of(log: Path) -> str:
 if __name__ == "__main__":
     _, _most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
-    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))

@@ -30,6 +30,8 @@ class Peer:
     """`None`: not installed here."""
     missing: str
     """What to do then."""
+    start: str
+    """The argument with which it starts and ends at once."""
     commands: Commands
     hosts: int
     """A slow peer is asked about few."""
@@ -44,17 +46,20 @@ def peers(environments: Path) -> list[Peer]:
     nmap, sslscan = shutil.which("nmap"), shutil.which("sslscan")
     no_sslyze = "its environment could not be made: see above"
     return [
-        Peer("sslyze, suites", sslyze, no_sslyze, _sslyze_commands(sslyze, ()), 24, 6),
+        Peer("sslyze, suites", sslyze, no_sslyze, "--help", _sslyze_commands(sslyze, ()), 24, 6),
         Peer(
             "sslyze, standard",
             sslyze,
             no_sslyze,
+            "--help",
             _sslyze_commands(sslyze, ("--certinfo", "--http_headers", "--elliptic_curves")),
             24,
             6,
         ),
-        Peer("nmap ssl-enum-ciphers", nmap, "apt install nmap", _nmap_commands(nmap), 50, 20, True),
-        Peer("sslscan", sslscan, "apt install sslscan", _sslscan_commands(sslscan), 20, 6),
+        Peer(
+            "nmap ssl-enum-ciphers", nmap, "apt install nmap", "--version", _nmap_commands(nmap), 50, 20, True
+        ),
+        Peer("sslscan", sslscan, "apt install sslscan", "--version", _sslscan_commands(sslscan), 20, 6),
     ]
 
 

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -19,6 +20,9 @@ from glovebox.farm.compare import differences
 from glovebox.farm.running import Farm, running_farm
 from glovebox.siteaudit.engine import audit_sites
 from glovebox.siteaudit.record import SiteRecord
+
+_WIDTH: Final = 160
+"""Columns at least, so that a log shows what a terminal does."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +91,7 @@ def _print(rows: Sequence[Row]) -> None:
     right = sum(not row.wrong for row in rows)
     classes = {row.failure_class for row in rows} - {None}
     console = Console()
+    console.width = max(console.width, _WIDTH)
     console.print(table)
     console.print(f"{right} of {len(rows)} hosts right; {len(classes)} failure classes told apart")
 
