@@ -14,8 +14,8 @@ import jsii
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3_assets as s3_assets
 
+from glovebox.closure import closure, fingerprint, image_files, stage
 from glovebox.errors import ConfigurationError
-from glovebox_constructs.closure import closure, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLER = "1"
@@ -38,7 +38,7 @@ def function_code(unit: str, *, platform: str, python: str) -> lambda_.Code:
 
 def image_sources(scope: Any, id: str, images: tuple[str, ...]) -> s3_assets.Asset:
     """One zip with a build context per image: its Dockerfile, its closure and its pins."""
-    files = {image: image_files(image) for image in images}
+    files = {image: image_files(ROOT, image) for image in images}
     hashes = [fingerprint(ROOT, files[image], image, BUNDLER) for image in images]
     return s3_assets.Asset(
         scope,
@@ -48,21 +48,6 @@ def image_sources(scope: Any, id: str, images: tuple[str, ...]) -> s3_assets.Ass
         asset_hash_type=cdk.AssetHashType.CUSTOM,
         bundling=_bundling(ImageContexts(files)),
     )
-
-
-def image_files(image: str) -> list[Path]:
-    """What the build context of an image holds, relative to the project's root."""
-    folder = Path("containers") / image
-    own = [each.relative_to(ROOT) for each in (ROOT / folder).iterdir() if each.is_file()]
-    return sorted({*closure(ROOT, str(folder)), *own, Path("requirements") / f"{image}.txt"})
-
-
-def stage(files: list[Path], output: Path) -> None:
-    """Copies `files` of the project below `output`."""
-    for path in files:
-        target = output / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / path, target)
 
 
 def _bundling(bundle: FunctionBundle | ImageContexts) -> cdk.BundlingOptions:
@@ -86,7 +71,7 @@ class FunctionBundle:
     def try_bundle(self, output_dir: str, options: Any = None, **_: Any) -> bool:
         output = Path(output_dir)
         self._install(output)
-        stage(self._files, output)
+        stage(ROOT, self._files, output)
         return True
 
     def _install(self, output: Path) -> None:
@@ -135,7 +120,7 @@ class ImageContexts:
 
     def try_bundle(self, output_dir: str, options: Any = None, **_: Any) -> bool:
         for image, files in self._files.items():
-            stage(files, Path(output_dir) / image)
+            stage(ROOT, files, Path(output_dir) / image)
         return True
 
 

@@ -11,10 +11,10 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
+from glovebox.closure import fingerprint, image_files
 from glovebox.errors import ConfigurationError
 from glovebox.local import processes
 from glovebox.local.aws import clean_environment
@@ -24,6 +24,8 @@ EngineName = Literal["auto", "podman", "docker", "process"]
 IN = "/glovebox/in"
 OUT = "/glovebox/out"
 IMAGE_TAG = "local"
+SOURCES_LABEL = "glovebox.sources"
+"""Fingerprint of the files that an image was built from, so that a stale image is never run."""
 PROBE_SECONDS = 10
 """A Docker client waits long for a daemon that hangs."""
 
@@ -158,7 +160,7 @@ class ContainerEngine:
             *(f"--env={name}" for name in environment),
             *(_volume(place.volumes[mount.volume], mount) for mount in place.container.mounts),
             *([f"--volume={place.authority}:/glovebox/authority.pem:ro"] if trust else []),
-            image_of(place.container.name),
+            image_name(IMAGES[place.container.name]),
         ]  # fmt: skip
         return processes.start(
             command,
@@ -195,9 +197,9 @@ def _volume(folder: Path, mount: Mount) -> str:
     return f"--volume={folder}:{mount.path}:{'ro' if mount.read_only else 'rw'}"
 
 
-def image_of(container: str) -> str:
-    """The name of the image as built on this machine."""
-    return f"localhost/glovebox/{IMAGES[container]}:{IMAGE_TAG}"
+def image_name(image: str) -> str:
+    """The name of an image as built on this machine."""
+    return f"localhost/glovebox/{image}:{IMAGE_TAG}"
 
 
 def _container_name(place: Place) -> str:
@@ -227,11 +229,10 @@ def _lacking(tool: Literal["podman", "docker"], checkout: Path) -> str | None:
     """What keeps this engine from running our images, or `None`."""
     if shutil.which(tool) is None:
         return "not installed"
-    changed = _last_change(checkout)
-    for name in IMAGES:
+    for image in IMAGES.values():
         try:
             probe = subprocess.run(
-                [tool, "image", "inspect", "--format={{json .Created}}", image_of(name)],
+                [tool, "image", "inspect", "--format={{json .Config.Labels}}", image_name(image)],
                 env=clean_environment({"HOME": str(Path.home())}),
                 capture_output=True,
                 text=True,
@@ -242,19 +243,8 @@ def _lacking(tool: Literal["podman", "docker"], checkout: Path) -> str | None:
             return "does not answer"
         if probe.returncode != 0:
             said = (probe.stderr.strip().splitlines() or ["no image"])[-1]
-            return f"cannot run {image_of(name)} ({said})"
-        # Nanoseconds and a zone follow, in each tool's own way; both say UTC.
-        made = datetime.fromisoformat(f"{json.loads(probe.stdout)[:19]}+00:00")
-        if made < changed:
-            return f"{image_of(name)} is older than its sources; build it again with tools/build-images"
+            return f"cannot run {image_name(image)} ({said})"
+        built_from = (json.loads(probe.stdout) or {}).get(SOURCES_LABEL)
+        if built_from != fingerprint(checkout, image_files(checkout, image)):
+            return f"{image_name(image)} is not built from these sources; build it with `make images`"
     return None
-
-
-def _last_change(checkout: Path) -> datetime:
-    """When a source of the images was last changed."""
-    sources = [*(checkout / "glovebox").glob("*.py")]
-    for folder in ("containers", "glovebox/scans", "glovebox/siteaudit"):
-        sources += (checkout / folder).rglob("*.py")
-    sources += (checkout / "requirements" / f"{image}.txt" for image in IMAGES.values())
-    newest = max(path.stat().st_mtime for path in sources if path.exists())
-    return datetime.fromtimestamp(newest, UTC)

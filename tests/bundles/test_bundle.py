@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from glovebox.closure import closure, image_files
 from glovebox.errors import ConfigurationError
-from glovebox_constructs.closure import closure
-from glovebox_constructs.unit_code import ROOT, FunctionBundle, ImageContexts, image_files
+from glovebox_constructs.unit_code import ROOT, FunctionBundle, ImageContexts
 
 HOST = f"{platform.machine()}-manylinux_2_28"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -79,7 +79,7 @@ def test_uvs_refusal_is_told_with_the_unit(tmp_path: Path) -> None:
 
 
 def test_image_contexts_are_complete_for_their_dockerfiles(tmp_path: Path) -> None:
-    files = {"outlet": image_files("outlet")}
+    files = {"outlet": image_files(ROOT, "outlet")}
     assert ImageContexts(files).try_bundle(str(tmp_path))
     dockerfile = (tmp_path / "outlet" / "containers" / "outlet" / "Dockerfile").read_text()
     copied = [

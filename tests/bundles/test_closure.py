@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from glovebox_constructs.closure import closure, fingerprint
+from glovebox.closure import closure, fingerprint
 
 TREE = {
     "glovebox/__init__.py": "",

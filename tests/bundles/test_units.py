@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from glovebox_constructs.closure import closure
-from glovebox_constructs.unit_code import ROOT, image_files
+from glovebox.closure import closure, image_files
+from glovebox_constructs.unit_code import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
 FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
 IMAGES = sorted(path.parent.name for path in ROOT.glob("containers/*/Dockerfile"))
 SHIPPED = {f"functions-{name}": closure(ROOT, f"functions/{name}") for name in FUNCTIONS} | {
-    f"containers-{name}": image_files(name) for name in IMAGES
+    f"containers-{name}": image_files(ROOT, name) for name in IMAGES
 }
 
 

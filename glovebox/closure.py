@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,21 @@ def closure(root: Path, unit: str) -> list[Path]:
         waiting.extend(_imported(root, path, tree))
         reached.update(_data_files(root, path, tree))
     return sorted(reached)
+
+
+def image_files(root: Path, image: str) -> list[Path]:
+    """What the build context of an image holds, relative to `root`: its folder, closure and pins."""
+    folder = Path("containers") / image
+    own = [each.relative_to(root) for each in (root / folder).iterdir() if each.is_file()]
+    return sorted({*closure(root, str(folder)), *own, Path("requirements") / f"{image}.txt"})
+
+
+def stage(root: Path, files: Iterable[Path], output: Path) -> None:
+    """Copies `files` of the project below `output`."""
+    for path in files:
+        target = output / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, target)
 
 
 def fingerprint(root: Path, files: Iterable[Path], *also: str) -> str:
