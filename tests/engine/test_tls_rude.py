@@ -381,3 +381,13 @@ async def test_a_broken_key_share_is_named_and_does_not_hide_the_suite() -> None
     assert observation.failure is not None
     assert observation.failure.detail == "a key share that is no X25519 key"
     assert observation.chain == ()
+
+
+async def test_a_server_of_tls13_that_refuses_is_quoted_and_not_said_to_lack_the_version() -> None:
+    def refuses(data: bytes) -> bytes:
+        hello = read_client_hello(data)
+        return HANDSHAKE_FAILURE if hello is not None and hello.tls13 else alert(70)
+
+    failure_class, detail, _ = await _failure_of(answering(refuses))
+    assert failure_class == "tls_alert:handshake_failure"
+    assert "TLS 1.3" in detail

@@ -34,6 +34,8 @@ class Tls13Elimination:
         self.found: list[Suite] = []
         self.asked_once = asyncio.Event()
         """Set once it is known whether the server speaks TLS 1.3."""
+        self.refusal: Refused | None = None
+        """How the first question was refused."""
         self._inquiry = inquiry
         self._left = list(TLS13_SUITES)
         self._suites_open = True
@@ -113,6 +115,8 @@ class Tls13Elimination:
         return undecided and not self._preference_asked
 
     def _take(self, question: Question, outcome: Outcome) -> None:
+        if not self.asked_once.is_set() and isinstance(outcome, Refused):
+            self.refusal = outcome
         match outcome:
             case Answered(flight):
                 self._accept(question, flight)
@@ -130,7 +134,7 @@ class Tls13Elimination:
 
     def _accept(self, question: Question, flight: Flight) -> None:
         self.strikes = 0
-        self._retries = self._retries or flight.hello.retry
+        self._retries = self._retries or flight.retried
         self._preference.observe(question.suites, flight.suite.code)
         if self._usual is None:
             self._usual = flight.group

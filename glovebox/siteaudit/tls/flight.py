@@ -44,6 +44,8 @@ class Flight:
 
     hello: ServerHello
     suite: CipherSuite
+    retried: bool = False
+    """The server asked for another key share (TLS 1.3), so it knows how to."""
     group: int | None = None
     """Code of the group of this answer, where it has one."""
     key_exchange: str | None = None
@@ -184,9 +186,10 @@ class FlightReader:
         group, public = wire.parse_key_share(share, retry=hello.retry)
         if group not in self._question.groups:
             raise WireError(f"{group_name(group)} was chosen, which was not offered")
-        self.flight = Flight(hello, suite, group=group, key_exchange=group_name(group))
+        self._retried, first = self._retried or hello.retry, not self._retried
+        self.flight = Flight(hello, suite, retried=self._retried, group=group, key_exchange=group_name(group))
         goes_on = self._question.depth is Depth.FLIGHT and suite.code in READABLE_SUITES
-        if hello.retry and goes_on and group in SHARED_GROUPS and not self._retried:
+        if hello.retry and goes_on and group in SHARED_GROUPS and first:
             return self._answer_retry(message, hello, group)
         self._awaits_hello = False
         ours = self._shares.get(group)
@@ -201,7 +204,6 @@ class FlightReader:
         """The second ClientHello (RFC 8446, section 4.1.2): the group asked for, and the cookie, if any."""
         if group in self._shares:
             raise WireError("a retry for a group that had a share")
-        self._retried = True
         self._shares = {group: make_key_share(group)}
         again = Question(
             version=TLS13,

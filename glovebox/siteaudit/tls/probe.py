@@ -115,7 +115,10 @@ class _Probe:
         where = f"https {self.inquiry.endpoint.address}"
         if isinstance(outcome, Answered):
             return make_failure("tls_protocol_error", outcome.flight.trouble, where)
+        newest = self.tls13.refusal
         if isinstance(outcome, Refused) and outcome.alert == PROTOCOL_VERSION:
+            if newest is not None and newest.alert != PROTOCOL_VERSION:
+                return make_failure(newest.failure_class, f"{newest.detail} to TLS 1.3", where)
             return make_failure(
                 "no_common_version", "every version from SSL 3.0 to TLS 1.3 was refused", where
             )
