@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,9 @@ from typing import Final
 
 PATIENCE: Final = 600.0
 """Seconds for one command; a peer that hangs is ended, and its row says so."""
+
+
+LAUNCHER: Final = Path(__file__).with_name("launch.py")
 
 
 class CommandFailedError(Exception):
@@ -53,23 +57,27 @@ def measured(
 
 
 def _one(command: Sequence[str], output: int, environment: dict[str, str]) -> Usage:
+    reading, writing = os.pipe()
     began = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        env=environment,
-        start_new_session=True,
-    )
-    with _deadline(process):
-        # wait4 alone tells what one child and its own children used, whatever else this process has run.
-        _, status, usage = os.wait4(process.pid, 0)
+    with os.fdopen(reading, "rb") as report:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(LAUNCHER), str(writing), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            pass_fds=[writing],
+            start_new_session=True,
+        )
+        os.close(writing)
+        with _deadline(process):
+            said = report.read().split()
+            process.wait()
     wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise CommandFailedError(f"{command[0]} ended with {process.returncode} after {wall:.0f} s")
-    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1_024)
+    if not said or said[0] != b"0":
+        code = said[0].decode() if said else "no answer"
+        raise CommandFailedError(f"{command[0]} ended with {code} after {wall:.0f} s")
+    return Usage(wall, float(said[1]), int(said[2]) * 1_024)
 
 
 @contextmanager

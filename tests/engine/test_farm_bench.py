@@ -52,7 +52,13 @@ def test_a_command_is_charged_for_its_children_too(tmp_path: Path) -> None:
     alone = measured([[sys.executable, "-c", "pass"]], tmp_path / "out")
     with_child = measured([[sys.executable, "-c", child]], tmp_path / "out")
     assert with_child.cpu > alone.cpu + 0.05
-    assert with_child.peak_bytes > 1_000_000
+
+
+def test_memory_is_the_commands_own_and_not_its_starters(tmp_path: Path) -> None:
+    ballast = bytearray(100 << 20)
+    assert 1 << 20 < measured([["true"]], tmp_path / "out").peak_bytes < len(ballast)
+    large = measured([[sys.executable, "-c", "x = bytearray(100 << 20)"]], tmp_path / "out")
+    assert large.peak_bytes > len(ballast)
 
 
 def test_a_command_that_fails_has_no_figures(tmp_path: Path) -> None:
