@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from glovebox.local.adaptations import Json, Object
+from glovebox.local.adaptations import Change, Json, Object
+from glovebox.local.aws import LocalAws
+
+PATIENCE = 20.0
+"""Seconds for what takes milliseconds on a quiet machine."""
 
 FUNCTION = """
 import json, os, time
@@ -312,3 +319,38 @@ def _distribution() -> Object:
             },
         ],
     }
+
+
+@dataclass
+class Small:
+    """The small app as deployed, and the events that its function has got."""
+
+    aws: LocalAws
+    outputs: dict[str, str]
+    changes: list[Change]
+    seen: set[str] = field(default_factory=set)
+
+    def grants(self) -> Object:
+        answer = self.aws.client("lambda").invoke(
+            FunctionName=self.outputs["Unit"], Payload=json.dumps({"do": "grant"})
+        )
+        assert "FunctionError" not in answer, answer["Payload"].read()
+        granted: Object = json.loads(answer["Payload"].read())["granted"]
+        return granted
+
+    def next_event(self, wanted: Callable[[Object], bool], patience: float = PATIENCE) -> Object | None:
+        """The next event that is wanted; nothing when the patience is over."""
+        table = self.aws.client("dynamodb")
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            for item in table.scan(TableName=self.outputs["Events"], ConsistentRead=True)["Items"]:
+                if item["id"]["S"] not in self.seen:
+                    event: Object = json.loads(item["event"]["S"])
+                    if wanted(event):
+                        self.seen.add(item["id"]["S"])
+                        return event
+            time.sleep(0.05)
+        return None
+
+    def put(self, key: str, body: bytes = b"{}") -> None:
+        self.aws.client("s3").put_object(Bucket=self.outputs["Bucket"], Key=key, Body=body)

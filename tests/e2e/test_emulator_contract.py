@@ -6,83 +6,16 @@ Where the emulator differs from AWS, the fact says so: the local cloud then make
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from glovebox.local.adaptations import Change, Object, adapt
-from glovebox.local.aws import Credentials, LocalAws
+from glovebox.local.aws import Credentials
 from glovebox.local.edge import running_edge
-from glovebox.local.server import running_ministack
-from tests.e2e import small_app
+from tests.e2e.small_app import PATIENCE, Small
 
 pytestmark = pytest.mark.e2e
-
-CHECKOUT = Path(__file__).parents[2]
-PATIENCE = 20.0
-
-
-@dataclass
-class Small:
-    """The small app as deployed, and the events that its function has got."""
-
-    aws: LocalAws
-    outputs: dict[str, str]
-    changes: list[Change]
-    seen: set[str] = field(default_factory=set)
-
-    def grants(self) -> Object:
-        answer = self.aws.client("lambda").invoke(
-            FunctionName=self.outputs["Unit"], Payload=json.dumps({"do": "grant"})
-        )
-        assert "FunctionError" not in answer, answer["Payload"].read()
-        granted: Object = json.loads(answer["Payload"].read())["granted"]
-        return granted
-
-    def next_event(self, wanted: Callable[[Object], bool], patience: float = PATIENCE) -> Object | None:
-        """The next event that is wanted; nothing when the patience is over."""
-        table = self.aws.client("dynamodb")
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            for item in table.scan(TableName=self.outputs["Events"], ConsistentRead=True)["Items"]:
-                if item["id"]["S"] not in self.seen:
-                    event: Object = json.loads(item["event"]["S"])
-                    if wanted(event):
-                        self.seen.add(item["id"]["S"])
-                        return event
-            time.sleep(0.05)
-        return None
-
-    def put(self, key: str, body: bytes = b"{}") -> None:
-        self.aws.client("s3").put_object(Bucket=self.outputs["Bucket"], Key=key, Body=body)
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    folder = tmp_path_factory.mktemp("emulator")
-    with running_ministack(CHECKOUT / ".glovebox/ministack/bin/python", folder) as aws:
-        storage = aws.client("s3")
-        storage.create_bucket(Bucket=small_app.ASSETS)
-        storage.put_object(Bucket=small_app.ASSETS, Key=small_app.CODE, Body=small_app.code())
-        template, changes = adapt("small", small_app.template(), gateway_port=aws.port)
-        formation = aws.client("cloudformation")
-        formation.create_stack(
-            StackName="small", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
-        )
-        deadline = time.monotonic() + PATIENCE
-        while (stack := formation.describe_stacks(StackName="small")["Stacks"][0])["StackStatus"].endswith(
-            "PROGRESS"
-        ):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert stack["StackStatus"] == "CREATE_COMPLETE", formation.describe_stack_events(StackName="small")
-        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-        yield Small(aws, outputs, changes)
 
 
 def test_functions_run_as_their_role_and_reach_the_emulator_with_its_authority(small: Small) -> None:
@@ -198,7 +131,7 @@ def test_a_task_without_an_engine_is_a_record_that_runs_until_it_is_stopped(smal
     # Unlike in AWS: whatever happened, the record says that all ended well.
     assert {container["exitCode"] for container in stopped["containers"]} == {0}
     # Unlike in AWS: nobody is told.
-    assert small.next_event(lambda event: event.get("source") == "aws.ecs", patience=0.5) is None
+    assert small.next_event(lambda event: event.get("resources") == [arn], patience=0.5) is None
 
 
 def test_a_task_definition_keeps_volumes_and_order_once_they_are_in_the_apis_spelling(small: Small) -> None:
