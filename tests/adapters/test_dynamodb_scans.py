@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
-from glovebox.adapters.aws import client
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.errors import ConflictError, NotFoundError, UpstreamError
 from glovebox.scans.model import RunState, ScanState, scan_id_of
@@ -21,21 +20,6 @@ if TYPE_CHECKING:
 
 RUN_ID = "20260304T050607Z-0badcafe"
 NOW = "2026-03-04T05:06:07Z"
-
-
-@pytest.fixture
-def dynamodb(aws: None) -> DynamoDBClient:
-    made = client("dynamodb")
-    made.create_table(
-        TableName="scans",
-        KeySchema=[
-            {"AttributeName": "runId", "KeyType": "HASH"},
-            {"AttributeName": "scanId", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("runId", "scanId")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return made
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from glovebox.adapters.aws import client
 from glovebox.adapters.dynamodb_registry import DynamoRegistry, DynamoShodanCache
-from glovebox.adapters.dynamodb_sites import BY_DOMAIN, DynamoSiteStore
+from glovebox.adapters.dynamodb_sites import DynamoSiteStore
 from glovebox.errors import UpstreamError
 from glovebox.siteaudit.record import Shodan, from_json
-from glovebox.sites.item import SUMMARY_ATTRIBUTES, SiteItem, item_of
+from glovebox.sites.item import SiteItem, item_of
 from glovebox.sites.ports import Page, RegistryName
 from tests.records import failed_record, good_record
 
@@ -22,45 +21,6 @@ if TYPE_CHECKING:
 RUN = "20260304T050607Z-0badcafe"
 DATES = [f"2026-03-0{day}T05:00:00Z" for day in range(1, 6)]
 A, B = "a.example.com", "b.example.com"
-
-
-@pytest.fixture
-def dynamodb(aws: None) -> DynamoDBClient:
-    made = client("dynamodb")
-    made.create_table(
-        TableName="sites",
-        KeySchema=[
-            {"AttributeName": "FQDN", "KeyType": "HASH"},
-            {"AttributeName": "scanDate", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": name, "AttributeType": "S"} for name in ("FQDN", "scanDate", "domain")
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": BY_DOMAIN,
-                "KeySchema": [
-                    {"AttributeName": "domain", "KeyType": "HASH"},
-                    {"AttributeName": "scanDate", "KeyType": "RANGE"},
-                ],
-                "Projection": {
-                    "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": sorted(set(SUMMARY_ATTRIBUTES) - {"FQDN", "scanDate", "domain"}),
-                },
-            }
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    made.create_table(
-        TableName="registry",
-        KeySchema=[
-            {"AttributeName": "kind", "KeyType": "HASH"},
-            {"AttributeName": "name", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("kind", "name")],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    return made
 
 
 @pytest.fixture

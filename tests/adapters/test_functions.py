@@ -1,0 +1,207 @@
+"""Each function as deployed: its environment, its composition root and its handler, on moto's AWS."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import importlib
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import msgspec
+import pytest
+
+from glovebox.adapters.aws import client
+from glovebox.errors import ConfigurationError, InputError
+from glovebox.scans.model import Manifest, OutletOrder, manifest_key, report_key
+from glovebox.siteaudit.record import to_json
+from tests.flow import created, stream_event
+from tests.records import good_record
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = ("launch", "ingest", "watch", "publish", "enrich", "notify", "audit_api")
+HOST = "www.example.com"
+ENVIRONMENT = {
+    "SCANS_TABLE": "scans",
+    "SITES_TABLE": "sites",
+    "REGISTRY_TABLE": "registry",
+    "LISTS_BUCKET": "lists",
+    "HANDOFF_BUCKET": "handoff",
+    "RESULTS_BUCKET": "results",
+    "PUBLICATION_BUCKET": "publication",
+    "RESULTS_KEY_ARN": "arn:aws:kms:eu-west-1:123456789012:key/0badcafe",
+    "CLUSTER": "cluster",
+    "TASK_DEFINITION": "scanner",
+    "SECURITY_GROUPS": "sg-0badcafe",
+    "AUDIT_SETTINGS": '{"concurrency": 50}',
+    "SHARD_HOSTS": "200",
+    "ENRICHMENT": "off",
+    "LAUNCH_FUNCTION": "launch",
+    "SHODAN_SECRET": "shodan",
+    "PAGE_URL": "https://audit.example.org",
+}
+
+
+class Context:
+    """Lambda's, as far as it is used."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+def handle(unit: str, event: object) -> Any:
+    return importlib.import_module(f"functions.{unit}.handler").handle(event, Context())
+
+
+@pytest.fixture
+def deployed(dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Buckets, cluster, task definition and topic, and an environment that names them."""
+    s3, ecs, ec2, sns = client("s3"), client("ecs"), boto3.client("ec2"), client("sns")
+    for name in ("lists", "handoff", "results", "publication"):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    ecs.create_cluster(clusterName="cluster")
+    ecs.register_task_definition(
+        family="scanner",
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        containerDefinitions=[
+            {"name": name, "image": name, "memory": 128} for name in ("inlet", "scanner", "outlet")
+        ],
+    )
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    topic = sns.create_topic(Name="topic")["TopicArn"]
+    for name, value in {**ENVIRONMENT, "SUBNETS": subnet, "TOPIC": topic}.items():
+        monkeypatch.setenv(name, value)
+    roots = [importlib.import_module(f"functions.{unit}.bootstrap").bootstrap for unit in UNITS]
+    for bootstrap in roots:
+        bootstrap.cache_clear()
+    yield
+    for bootstrap in roots:
+        bootstrap.cache_clear()
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_queries() -> None:
+    s3, sns, sqs = client("s3"), client("sns"), boto3.client("sqs")
+    s3.put_object(Bucket="lists", Key="hosts.txt", Body=HOST.encode())
+    queue = sqs.create_queue(QueueName="mail")["QueueUrl"]
+    [topic] = [one["TopicArn"] for one in sns.list_topics()["Topics"]]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    answer = handle("launch", {"list": {"key": "hosts.txt"}, "requestedBy": "test"})
+    assert json.loads(json.dumps(answer)) == answer
+    run_id, scan_id = answer["runId"], f"{answer['runId']}-0000"
+    [task_arn] = client("ecs").list_tasks(cluster="cluster")["taskArns"]
+    started = {"lastStatus": "RUNNING", "taskArn": task_arn, "startedBy": f"{scan_id}-1"}
+
+    env = s3.get_object(Bucket="handoff", Key=f"handoff/{scan_id}/1/outlet.env")["Body"].read()
+    order = msgspec.json.decode(base64.b64decode(env.partition(b"=")[2]), type=OutletOrder)
+    request = json.loads(
+        s3.get_object(Bucket="handoff", Key=f"handoff/{scan_id}/1/request.json")["Body"].read()
+    )
+    assert order.report.fields["key"] == report_key(scan_id, 1)
+    assert request["settings"]["concurrency"] == 50
+    handle("watch", {"detail": started})
+
+    body = to_json(good_record(HOST, scan_date=request["scanDate"])) + b"\n"
+    s3.put_object(Bucket="results", Key=report_key(scan_id, 1), Body=body)
+    manifest = Manifest(
+        scan_id=scan_id,
+        attempt=1,
+        report_uploaded=True,
+        report_bytes=len(body),
+        report_sha256=hashlib.sha256(body).hexdigest(),
+        scanner_exit=0,
+    )
+    version = s3.put_object(
+        Bucket="results", Key=manifest_key(scan_id, 1), Body=msgspec.json.encode(manifest)
+    )["VersionId"]
+    handle("ingest", created(manifest_key(scan_id, 1), version))
+    for unit in ("publish", "enrich", "notify"):
+        handle(unit, stream_event((run_id, "run"), (run_id, scan_id)))
+    handle("watch", {"tick": True})
+
+    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert "completed" in json.loads(message["Body"])["Subject"]
+    for call, query in {
+        "siteDetails": f"FQDN={HOST}",
+        "DNSHistory": "DN=example.com",
+        "listScans": "",
+    }.items():
+        event = {
+            "rawPath": f"/api/{call}",
+            "rawQueryString": query,
+            "requestContext": {"http": {"method": "GET"}, "stage": "$default"},
+        }
+        answer = handle("audit_api", event)
+        assert answer["statusCode"] == 200
+        assert HOST in answer["body"] or run_id in answer["body"]
+
+
+@pytest.mark.usefixtures("deployed")
+@pytest.mark.parametrize("unit", ["ingest", "watch", "publish", "enrich", "notify"])
+def test_an_event_that_can_never_be_used_is_logged_and_not_sent_again(
+    unit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle(unit, {"something": "else"})
+    assert json.loads(capsys.readouterr().out)["message"] == "event refused"
+
+
+@pytest.mark.usefixtures("deployed")
+def test_whoever_launches_sees_why_his_list_is_refused() -> None:
+    with pytest.raises(InputError, match="No line of the host list"):
+        handle("launch", {"hosts": ["not a host"]})
+
+
+def environment_of(unit: str) -> Any:
+    return importlib.import_module(f"functions.{unit}.environment").Environment
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_missing_variable_is_named_whichever_it_is(unit: str) -> None:
+    whole = {**ENVIRONMENT, "SUBNETS": "subnet-1,subnet-2", "TOPIC": "arn:topic"}
+    environment = environment_of(unit)
+    environment.read(whole)
+    for field in fields(environment):
+        name = field.name.upper()
+        with pytest.raises(ConfigurationError, match=name):
+            environment.read({key: value for key, value in whole.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUBNETS", " , "),
+        ("SHARD_HOSTS", "0"),
+        ("SHARD_HOSTS", "501"),
+        ("SHARD_HOSTS", "many"),
+        ("ENRICHMENT", "yes"),
+        ("AUDIT_SETTINGS", "{"),
+        ("AUDIT_SETTINGS", '{"perHost": 0}'),
+        ("AUDIT_SETTINGS", '{"unknown": 1}'),
+    ],
+)
+def test_a_variable_that_makes_no_sense_is_named(name: str, value: str) -> None:
+    whole = {**ENVIRONMENT, "SUBNETS": "subnet-1", "TOPIC": "arn:topic", name: value}
+    with pytest.raises(ConfigurationError, match=name):
+        environment_of("launch").read(whole)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_handler_parses_calls_one_service_and_maps_errors_and_no_more(unit: str) -> None:
+    tree = ast.parse((ROOT / "functions" / unit / "handler.py").read_text())
+    [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert function.name == "handle"
+    assert (function.end_lineno or 0) - function.lineno < 15
