@@ -9,7 +9,7 @@ from functions.audit_api.environment import Environment
 from glovebox.adapters.aws import client
 from glovebox.adapters.dynamodb_registry import DynamoRegistry
 from glovebox.adapters.dynamodb_sites import DynamoSiteStore
-from glovebox.adapters.s3 import S3Publication
+from glovebox.adapters.s3_publication import S3Publication
 from glovebox.services.audit_api import AuditApi
 
 

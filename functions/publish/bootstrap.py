@@ -10,7 +10,7 @@ from functions.publish.environment import Environment
 from glovebox.adapters.aws import client
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.dynamodb_sites import DynamoSiteStore
-from glovebox.adapters.s3 import S3Publication
+from glovebox.adapters.s3_publication import S3Publication
 from glovebox.services.publish import Publish
 
 

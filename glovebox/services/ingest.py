@@ -41,7 +41,9 @@ from glovebox.siteaudit.record import SiteRecord
 from glovebox.sites.item import SiteItem, item_of
 from glovebox.sites.ports import Registry, SiteStore
 
-_KEY = re.compile(rf"results/(?P<scan>{SCAN_ID.pattern})/(?P<attempt>[1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}")
+_KEY = re.compile(
+    rf"results/(?P<scan>{SCAN_ID.pattern})/(?P<attempt>[1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}"
+)
 _SPOOL = 8 << 20
 """Most reports stay in memory; a large one waits on the function's disk."""
 

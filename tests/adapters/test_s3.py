@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from glovebox.adapters.aws import client
-from glovebox.adapters.s3 import S3HandOff, S3Lists, S3Publication, S3Results, S3Uploads
+from glovebox.adapters.s3 import S3HandOff, S3Lists, S3Results, S3Uploads
+from glovebox.adapters.s3_publication import S3Publication
 from glovebox.errors import NotFoundError, UpstreamError
 from glovebox.scans.ports import StoredVersion
 

@@ -127,7 +127,9 @@ def test_the_second_attempt_asks_for_the_missing_hosts_alone_and_both_attempts_c
 
 def test_an_event_that_names_no_version_is_believed_only_while_there_is_one(flow: Flow, scan: Scan) -> None:
     flow.upload(scan.scan_id, flow.records(scan.scan_id))
-    unversioned = {"detail": {"bucket": {"name": "results"}, "object": {"key": manifest_key(scan.scan_id, 1)}}}
+    unversioned = {
+        "detail": {"bucket": {"name": "results"}, "object": {"key": manifest_key(scan.scan_id, 1)}}
+    }
     flow.upload(scan.scan_id, [])
     flow.ingest.handle(unversioned)
     assert flow.sites.items == {}, "a second upload: nobody knows which one is announced"
