@@ -64,8 +64,9 @@ async def _audit(fqdn: str, examiner: Examiner, scan_date: str, settings: AuditS
     """The record of one site; what we did not foresee stands there as `internal_error`."""
     findings = Findings(fqdn=fqdn, scan_date=scan_date, audited_at=datetime.now(UTC))
     began = time.perf_counter()
+    patience = asyncio.timeout(settings.site_timeout)
     try:
-        async with asyncio.timeout(settings.site_timeout) as patience:
+        async with patience:
             await examiner.examine(findings)
     except Exception as error:  # noqa: BLE001 - the boundary between one site and the run, see `_defect`
         if patience.expired():
