@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -13,6 +16,7 @@ from glovebox.scans.state import LISTED_REJECTIONS
 from glovebox.siteaudit.record import Dns, Shodan, to_json
 from tests.records import SCAN_DATE, failed_record, good_record
 
+ROOT = Path(__file__).resolve().parents[2]
 A, B = "a.example.com", "b.example.com"
 GOOD_A = to_json(good_record(A))
 
@@ -116,3 +120,36 @@ def test_lines_are_cut_where_they_grow_too_long_and_the_next_line_is_whole() -> 
     first, long, last = bounded_lines(file)
     assert (first, last) == (b"first\n", b"last")
     assert len(long) == MAX_LINE_BYTES + 1
+
+
+WITHIN = """
+import io, json, resource, sys
+from glovebox.scans.report import MAX_LINE_BYTES, ReportReader, bounded_lines
+from glovebox.siteaudit.record import to_json
+from tests.records import SCAN_DATE, good_record
+
+hosts = [f"h{number}.example.com" for number in range(500)]
+good = json.loads(to_json(good_record(hosts[0])))
+bombs = [
+    json.dumps({**good, "links": ["https://x"] * 20_000}),
+    json.dumps({**good, "form": [{}] * 60_000}),
+    "[" * 250_000,
+    '{"dns":' + '{"addresses":[' * 15_000,
+    json.dumps({**good, "httpRequest": {"headers": {str(n): "" for n in range(15_000)}}}),
+]
+report = "\\n".join(bombs[number % 5] for number in range(240)).encode()
+size = len(report)
+assert 32 << 20 < size < 64 << 20, size
+resource.setrlimit(resource.RLIMIT_DATA, (size * 3 + (64 << 20),) * 2)
+reader = ReportReader(hosts, SCAN_DATE)
+assert list(reader.records(bounded_lines(io.BytesIO(report)))) == []
+print(reader.rejected_count)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory as Linux has them")
+def test_a_large_report_of_bombs_is_refused_line_by_line_within_little_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHIN], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
+    )
+    assert (done.returncode, done.stdout) == (0, "240\n"), done.stderr[-2_000:]
