@@ -6,7 +6,11 @@ It ends when its standard input ends, which happens however its parent ends.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +23,9 @@ from glovebox.farm.traits import TRAITS
 
 _START_SECONDS: Final = 60.0
 """Ten times what a slow machine takes; a fleet that hangs says so instead."""
+
+_GRACE_SECONDS: Final = 5.0
+"""From the end of our parent to ours."""
 
 
 async def serve(folder: Path, only: Sequence[str]) -> None:
@@ -35,13 +42,24 @@ async def serve(folder: Path, only: Sequence[str]) -> None:
 
 
 async def end_of_input() -> None:
-    """Wait until whoever holds the other end of standard input has closed it, or has died."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer
-    )
-    while await reader.read(1_024):
-        pass
+    """Wait until whoever holds the other end of standard input has closed it, or has died.
+
+    A thread watches, and ends the process by force where the event loop does not come to an
+    end by itself: a server that hangs must not outlive its parent either.
+    """
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 1_024):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop has ended before us
+            loop.call_soon_threadsafe(ended.set)
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+    await ended.wait()
 
 
 if __name__ == "__main__":

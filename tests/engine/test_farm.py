@@ -107,12 +107,20 @@ def test_a_refused_handshake_ends_with_its_alert(farm: Farm) -> None:
 
 @pytest.mark.parametrize("name", ["reset-on-hello", "reset-on-accept", "reset-in-handshake"])
 def test_resets_are_resets(farm: Farm, name: str) -> None:
-    def talk() -> None:
-        with _connected(farm, name) as raw:
-            ssl.create_default_context().wrap_socket(raw, server_hostname=f"{name}.fleet.test")
+    context = ssl.create_default_context()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = context.wrap_bio(incoming, outgoing, server_hostname=f"{name}.fleet.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        session.do_handshake()
 
-    with pytest.raises(ConnectionResetError):
-        talk()
+    def answers() -> Iterator[bytes]:
+        with _connected(farm, name) as raw:
+            raw.sendall(outgoing.read())
+            while data := raw.recv(4_096):
+                yield data
+
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        b"".join(answers())
 
 
 def test_the_unanswered_port_neither_accepts_nor_refuses(farm: Farm) -> None:
@@ -178,6 +186,20 @@ def test_the_fleet_ends_when_its_parent_is_killed() -> None:
             return
         time.sleep(0.1)
     pytest.fail("the fleet outlived its parent")
+
+
+def test_a_server_that_hangs_does_not_outlive_its_parent() -> None:
+    program = (
+        "import asyncio, time\nfrom glovebox.farm.serve import end_of_input\n"
+        "async def main():\n"
+        "    asyncio.get_running_loop().call_soon(time.sleep, 600)\n"
+        "    await end_of_input()\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(60) == 1
 
 
 def test_the_command_prints_what_it_serves_and_ends_on_a_signal() -> None:
