@@ -33,6 +33,7 @@ LEFT_OUT_TYPES = {
 }
 UNKNOWN_CONDITION_KEYS = frozenset(
     {
+        "aws:SourceAccount",
         "s3:authType",
         "s3:signatureAge",
         "s3:TlsVersion",

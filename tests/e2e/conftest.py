@@ -15,6 +15,7 @@ from glovebox.local.cloud import CHECKOUT, MINISTACK, LocalCloud, Plan, running_
 from glovebox.local.engines import ProcessEngine
 from glovebox.local.progress import View, follow
 from glovebox.local.server import running_ministack
+from glovebox.scans.state import Scan
 from tests.e2e import small_app
 
 TRAITS = (
@@ -72,6 +73,14 @@ class Platform:
             last = view
         assert last.run.published_at, last
         return last
+
+    def tried_again(self, run_id: str) -> Scan:
+        """The run's only scan, once its first attempt was given up."""
+        deadline = time.monotonic() + RUN_SECONDS
+        while (scan := self.cloud.store.scans(run_id)[0]).attempt == 1 and not scan.state.ended:
+            assert time.monotonic() < deadline, scan
+            time.sleep(0.2)
+        return scan
 
     def launch(self, *hosts: str) -> str:
         return self.cloud.launch(json.dumps({"hosts": hosts, "requestedBy": "test"}).encode())

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ import requests
 from glovebox.local.cloud import CHECKOUT
 from glovebox.local.progress import View
 from glovebox.scans.model import MAX_MANIFEST_BYTES, RunState, ScanState
-from tests.e2e.conftest import RUN_SECONDS, Platform
+from tests.e2e.conftest import RUN_SECONDS, SHARD_HOSTS, Platform
 
 pytestmark = pytest.mark.e2e
 
@@ -29,15 +29,6 @@ TIMEOUT = 30.0
 
 def get(platform: Platform, path: str, **parameters: str) -> requests.Response:
     return requests.get(f"{platform.cloud.page}{path}", params=parameters, timeout=TIMEOUT)
-
-
-@pytest.fixture
-def scanner(platform: Platform, tmp_path: Path) -> Iterator[Path]:
-    """A file to write another scanner into; the real one is back afterwards."""
-    script = tmp_path / "scanner.py"
-    platform.commands["scanner"] = (sys.executable, str(script))
-    yield script
-    platform.commands.clear()
 
 
 # ---------------------------------------------------------------- the good case
@@ -52,7 +43,10 @@ def test_the_run_is_complete_and_each_line_of_the_list_is_used_or_named(
     assert run.shards == 2
     assert {scan.state for scan in first_run.scans} == {ScanState.COMPLETED}
     assert {scan.attempt for scan in first_run.scans} == {1}
-    assert [note.line for note in run.rejected_lines] == [len(platform.farm.hosts) + 3]
+    assert [note.line for note in run.rejected_lines] == [
+        len(platform.farm.hosts) + 2,
+        len(platform.farm.hosts) + 3,
+    ]
     assert not first_run.problems
 
 
@@ -64,8 +58,8 @@ def test_each_host_has_the_record_that_its_trait_asks_for(platform: Platform) ->
 
 
 def test_the_published_zip_holds_every_host_in_each_form(platform: Platform, first_run: View) -> None:
-    listed = get(platform, "/api/listScans").json()["files"][0]
-    assert first_run.run.run_id in listed["fileName"]
+    files = get(platform, "/api/listScans").json()["files"]
+    listed = next(file for file in files if first_run.run.run_id in file["fileName"])
     content = get(platform, listed["url"]).content
     assert len(content) == listed["fileSize"]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -123,7 +117,9 @@ def test_page_api_and_files_carry_the_headers_that_our_own_audit_asks_for(
     platform: Platform, first_run: View
 ) -> None:
     for path in ("/", "/api/listScans", f"/{first_run.run.files[0]}"):
-        headers = get(platform, path).headers
+        answer = get(platform, path)
+        assert answer.status_code == 200, path
+        headers = answer.headers
         assert headers["x-content-type-options"] == "nosniff", path
         assert "default-src 'none'" in headers["content-security-policy"], path
         assert headers["strict-transport-security"].startswith("max-age=63072000"), path
@@ -137,27 +133,32 @@ def test_the_files_of_a_run_can_be_taken_home(platform: Platform, first_run: Vie
 
 # ---------------------------------------------------------------- what goes wrong
 
-DIES_OF_ONE_HOST = """
-import json, os, runpy, sys
-request = json.load(open(os.path.join(os.environ["GLOVEBOX_IN"], "request.json")))
-if {deadly!r} in request["hosts"]:
-    os.kill(os.getpid(), 9)
-runpy.run_module("containers.siteaudit", run_name="__main__")
+DIES_FOR_ONE_SCAN = """
+import base64, json, os, runpy, signal
+order = json.loads(base64.b64decode(os.environ["GLOVEBOX_ORDER"]))
+if order["scanId"].endswith({deadly!r}):
+    os.kill(os.getpid(), signal.SIGKILL)
+runpy.run_module("containers.outlet", run_name="__main__")
 """
 
 
-def test_a_scanner_that_dies_is_tried_once_more_and_then_the_run_names_the_hosts(
-    platform: Platform, scanner: Path
+def test_a_task_that_dies_is_started_once_more_and_then_the_run_names_its_hosts(
+    platform: Platform, tmp_path: Path
 ) -> None:
+    outlet = tmp_path / "outlet.py"
+    outlet.write_text(DIES_FOR_ONE_SCAN.format(deadly="-0001"))
+    platform.commands["outlet"] = (sys.executable, str(outlet))
     hosts = platform.farm.hosts
-    scanner.write_text(DIES_OF_ONE_HOST.format(deadly=hosts[-1]))
-    view = platform.completed(platform.launch(*hosts))
+    try:
+        view = platform.completed(platform.launch(*hosts))
+    finally:
+        platform.commands.clear()
     assert view.run.state is RunState.PARTIAL
     good, dead = sorted(view.scans, key=lambda scan: scan.scan_id)
     assert (good.state, good.attempt) == (ScanState.COMPLETED, 1)
     assert (dead.state, dead.attempt) == (ScanState.FAILED, 2)
-    assert set(view.run.missing) == set(dead.hosts) == set(hosts[4:])
-    assert dead.reason
+    assert set(view.run.missing) == set(dead.hosts) == set(hosts[SHARD_HOSTS:])
+    assert "outlet ended with 137" in str(dead.reason)
     assert view.run.files, "what there is, is published"
 
 
@@ -179,13 +180,18 @@ pathlib.Path({seen!r}).write_text(json.dumps([request, dict(os.environ)]))
 
 
 def test_a_hostile_scanner_sees_no_upload_and_leaves_neither_a_process_nor_a_foreign_file(
-    platform: Platform, scanner: Path, tmp_path: Path
+    platform: Platform, tmp_path: Path
 ) -> None:
-    seen, pid = tmp_path / "seen.json", tmp_path / "pid"
-    scanner.write_text(HOSTILE.format(seen=str(seen), pid=str(pid)))
-    view = platform.completed(platform.launch("good.fleet.test"))
-    assert view.run.state is RunState.FAILED
-    assert view.run.missing == ("good.fleet.test",)
+    seen, pid, script = tmp_path / "seen.json", tmp_path / "pid", tmp_path / "scanner.py"
+    script.write_text(HOSTILE.format(seen=str(seen), pid=str(pid)))
+    platform.commands["scanner"] = (sys.executable, str(script))
+    run_id = platform.launch("good.fleet.test")
+    try:
+        scan = platform.tried_again(run_id)
+    finally:
+        platform.commands.clear()
+    assert scan.missing is None, "not one record was believed"
+    assert "no report" in str(scan.reason)
     text = seen.read_text()
     for secret in (
         "X-Amz",
@@ -198,10 +204,8 @@ def test_a_hostile_scanner_sees_no_upload_and_leaves_neither_a_process_nor_a_for
         assert secret not in text, secret
     assert not Path(f"/proc/{pid.read_text()}").exists()
     bucket = platform.cloud.deployment.output("ResultsBucket")
-    reports = platform.cloud.aws.client("s3").list_objects_v2(
-        Bucket=bucket, Prefix=f"results/{view.run.run_id}"
-    )
-    assert [each["Key"].rpartition("/")[2] for each in reports["Contents"]] == ["manifest.json"] * 2
+    objects = platform.cloud.aws.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"results/{run_id}")
+    assert [each["Key"].rpartition("/")[2] for each in objects["Contents"]] == ["manifest.json"]
 
 
 KEEPS_THE_ORDER = (
