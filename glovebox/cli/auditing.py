@@ -75,7 +75,11 @@ class Audit:
     async def run(self) -> None:
         """Audit what has no record so far, until all have one or a signal ends it (`interrupted`)."""
         already = len(self._journal.done)
-        live = self._console.is_terminal and not (self._stream and self._stream.isatty())
+        live = (
+            self._console.is_terminal
+            and not self._console.is_dumb_terminal
+            and not (self._stream and self._stream.isatty())
+        )
         with progress(self._console, len(self.hosts), already, live=live) as shown:
             if self._shodan:
                 self._lookups = Lookups(*self._shodan, lambda address, _: self._answered(address, shown))

@@ -26,7 +26,11 @@ def tally_of(*failures: str | None) -> Tally:
 
 def screen(*, terminal: bool) -> tuple[Console, io.StringIO]:
     out = io.StringIO()
-    return Console(file=out, force_terminal=terminal, width=300, legacy_windows=False), out
+    # The terminal of the test, not that of whoever runs it.
+    environment = {"TERM": "xterm-256color"}
+    return Console(
+        file=out, force_terminal=terminal, width=300, legacy_windows=False, _environ=environment
+    ), out
 
 
 def test_a_terminal_shows_how_many_are_done_and_what_failed() -> None:
