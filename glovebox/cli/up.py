@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     engine, reasons = choose_engine(args.engine, CHECKOUT)
     console.print(f"Containers run as: [bold]{engine.name}[/bold]")
     for reason in reasons:
-        console.print(f"  not with {reason}", markup=False)
+        _line(console, f"  not with {reason}")
     folder = CHECKOUT / ".glovebox" / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     with (
         _signals_as_interrupt(),
@@ -93,8 +93,8 @@ def _own_folder(console: Console, folder: Path, *, keep: bool) -> Iterator[None]
         keep = True
         raise
     finally:
-        if keep:
-            console.print(f"State and logs: {folder}", markup=False, highlight=False)
+        if keep and folder.exists():
+            _line(console, f"State and logs: {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -104,13 +104,13 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
 
     with running_cloud(plan) as cloud:
         _say_what_differs(console, cloud)
-        console.print(f"Page  {cloud.page}/\nAPI   {cloud.page}/api/listScans", markup=False, highlight=False)
+        _line(console, f"Page  {cloud.page}/\nAPI   {cloud.page}/api/listScans")
         cloud.upload_list(hosts)
         view = _follow(console, cloud, cloud.fire_schedule())
         complete = _say_results(console, cloud, view)
         if once:
             return OK if complete else FAILED
-        console.print(f"Serving {cloud.page}/ — Ctrl-C ends it", markup=False)
+        _line(console, f"Serving {cloud.page}/ — Ctrl-C ends it")
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
@@ -142,10 +142,17 @@ def _read(path: Path) -> bytes:
 
 
 def _say_what_differs(console: Console, cloud: LocalCloud) -> None:
-    changes = sorted({(change.kind, change.what, change.reason) for change in cloud.deployment.changes})
-    console.print(f"Different from AWS ({len(changes)}; docs/local-cloud.md says more):")
-    for kind, what, reason in changes:
-        console.print(f"  {kind}: {what}: {reason}", markup=False, highlight=False)
+    groups: dict[tuple[str, str], set[str]] = {}
+    for change in cloud.deployment.changes:
+        groups.setdefault((change.kind, change.reason), set()).add(change.what)
+    console.print("Different from AWS (docs/local-cloud.md says more):")
+    for (kind, reason), what in sorted(groups.items()):
+        _line(console, f"  {kind}, because {reason}:\n    {', '.join(sorted(what))}")
+
+
+def _line(console: Console, text: str) -> None:
+    """Text as it is: whoever pipes it wants whole lines, and none of it is markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _follow(console: Console, cloud: LocalCloud, run_id: str) -> View:
@@ -158,11 +165,11 @@ def _follow(console: Console, cloud: LocalCloud, run_id: str) -> View:
     view = look(cloud, run_id)
     with Live(console=console, transient=True, refresh_per_second=4) as live:
         for view in follow(cloud, run_id):
-            live.update(Text(_line(view)))
+            live.update(Text(_state(view)))
     return view
 
 
-def _line(view: View) -> str:
+def _state(view: View) -> str:
     scans = ", ".join(f"{count} {state}" for state, count in sorted(view.states.items()))
     classes = ", ".join(f"{name} {count}" for name, count in view.counts.most_common(6))
     problems = "".join(f"\n  {problem}" for problem in view.problems[-3:])
@@ -186,17 +193,17 @@ def _say_results(console: Console, cloud: LocalCloud, view: View) -> bool:
         table.add_row(visible(name, 80), str(count))
     console.print(table)
     for note in run.rejected_lines:
-        console.print(f"  not used: {visible(str(note), 200)}", markup=False, highlight=False)
+        _line(console, f"  line {note.line} not used: {visible(note.reason, 200)} {visible(note.text, 80)}")
     for host in run.missing:
-        console.print(f"  without a record: {visible(host, 253)}", markup=False, highlight=False)
+        _line(console, f"  without a record: {visible(host, 253)}")
     for scan in view.scans:
         if scan.reason:
-            console.print(f"  {scan.scan_id}: {visible(scan.reason, 400)}", markup=False, highlight=False)
+            _line(console, f"  {scan.scan_id}: {visible(scan.reason, 400)}")
     for problem in view.problems:
-        console.print(f"  container agent: {visible(problem, 400)}", markup=False, highlight=False)
+        _line(console, f"  container agent: {visible(problem, 400)}")
     paths = cloud.download_files(run, CHECKOUT / "results" / run.run_id)
     for path in paths:
-        console.print(f"  {path}", markup=False, highlight=False)
+        _line(console, f"  {path}")
     return run.state is RunState.COMPLETED and bool(paths) and view.over
 
 
@@ -215,6 +222,6 @@ def _signals_as_interrupt() -> Iterator[None]:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 65_535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
     return int(text)

@@ -74,11 +74,16 @@ class Change:
     where: str
 
 
-def adapt(stack: str, template: Object, *, gateway_port: int) -> tuple[Object, list[Change]]:
-    """A copy of the template that the emulator can deploy, and what is different in it."""
+def adapt(
+    stack: str, template: Object, *, gateway_port: int, bootstrapped: bool = False
+) -> tuple[Object, list[Change]]:
+    """A copy of the template that the emulator can deploy, and what is different in it.
+
+    `bootstrapped`: whether the CDK's own bootstrap stack is there, so that its check may stay.
+    """
     adapted = copy.deepcopy(template)
     changes = [
-        *_without_bootstrap_check(adapted),
+        *(() if bootstrapped else _without_bootstrap_check(adapted)),
         *_without_unknown_resources(adapted),
         *_without_unknown_conditions(adapted),
         *_with_cluster_resources(adapted),
@@ -152,12 +157,12 @@ def _without_unknown_conditions(template: Object) -> Iterator[_Difference]:
                     key for each in conditions.values() for key in _object(each)
                 } & UNKNOWN_CONDITION_KEYS
                 if unknown and statement.get("Effect") == "Deny":
-                    reason = f"{UNKNOWN_KEY} {', '.join(sorted(unknown))}"
-                    yield "left out", f"policy statement {statement.get('Sid', '')}", reason, name
+                    what = f"policy statement {statement.get('Sid', '')} ({', '.join(sorted(unknown))})"
+                    yield "left out", what, UNKNOWN_KEY, name
                     continue
                 for key in sorted(unknown):
                     _drop_condition(statement, key)
-                    yield "changed", f"condition {key} of statements that allow", UNKNOWN_KEY, name
+                    yield "left out", f"condition {key} of a permission", UNKNOWN_KEY, name
                 kept.append(statement)
             document["Statement"] = kept
 

@@ -158,13 +158,15 @@ def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
     plan.folder.mkdir(parents=True, exist_ok=True)
     plan.say("Synthesizing the templates, unless they are as they were")
     with ThreadPoolExecutor(max_workers=1) as pool:
-        synthesis = pool.submit(synthesized, CHECKOUT, CHECKOUT / ".glovebox" / "assemblies", _context())
+        synthesis = pool.submit(
+            synthesized, CHECKOUT, CHECKOUT / ".glovebox" / "assemblies", machine_context()
+        )
         # The kernel ends the emulator with the thread that started it, so that is this one.
         aws = stack.enter_context(running_ministack(MINISTACK / "bin" / "python", plan.folder / "ministack"))
         return synthesis.result(), aws
 
 
-def _context() -> dict[str, str]:
+def machine_context() -> dict[str, str]:
     """The deployment's settings for this machine (docs/settings.md)."""
     return {
         "glovebox:architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",

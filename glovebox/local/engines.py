@@ -6,6 +6,7 @@ docs/local-cloud.md says what each of them holds and does not hold.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -164,7 +165,7 @@ class ContainerEngine:
         ]  # fmt: skip
         return processes.start(
             command,
-            environment=clean_environment({"HOME": str(Path.home()), **environment}),
+            environment={**_client_environment(), **environment},
             folder=place.folder,
             output=output,
         )
@@ -185,12 +186,18 @@ class ContainerEngine:
         # The client's end is not the container's.
         subprocess.run(
             [self.tool, "rm", "--force", _container_name(place)],
-            env=clean_environment({"HOME": str(Path.home())}),
+            env=_client_environment(),
             capture_output=True,
             timeout=PROBE_SECONDS,
             check=False,
         )
         return code
+
+
+def _client_environment() -> dict[str, str]:
+    """What an engine's client needs to find its engine and its store, and nothing else of ours."""
+    kept = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "DOCKER_HOST", "CONTAINER_HOST")
+    return clean_environment({name: os.environ[name] for name in kept if name in os.environ})
 
 
 def _volume(folder: Path, mount: Mount) -> str:
@@ -233,7 +240,7 @@ def _lacking(tool: Literal["podman", "docker"], checkout: Path) -> str | None:
         try:
             probe = subprocess.run(
                 [tool, "image", "inspect", "--format={{json .Config.Labels}}", image_name(image)],
-                env=clean_environment({"HOME": str(Path.home())}),
+                env=_client_environment(),
                 capture_output=True,
                 text=True,
                 timeout=PROBE_SECONDS,

@@ -1,0 +1,109 @@
+"""What is changed of a template, and that it is told and documented."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+from glovebox.local import adaptations
+from glovebox.local.adaptations import LEFT_OUT, LEFT_OUT_TYPES, UNKNOWN_CONDITION_KEYS, Json, Object, adapt
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "local-cloud.md"
+
+
+def adapted(**resources: Json) -> tuple[Object, set[tuple[str, str]]]:
+    template: Object = {"Resources": resources}
+    before = copy.deepcopy(template)
+    after, changes = adapt("stack", template, gateway_port=4566)
+    assert template == before, "the template itself stays as it is"
+    found = after["Resources"]
+    assert isinstance(found, dict)
+    return found, {(change.kind, change.what) for change in changes}
+
+
+def policy(effect: str, **conditions: dict[str, str]) -> Object:
+    statement: Object = {"Sid": "One", "Effect": effect, "Action": "s3:GetObject", "Resource": "*"}
+    if conditions:
+        statement["Condition"] = {operator: dict(values) for operator, values in conditions.items()}
+    document: Object = {"Statement": [statement]}
+    return {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": document}}
+
+
+def test_a_template_without_anything_special_is_deployed_as_it_is() -> None:
+    topic: Object = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "x"}}
+    assert adapted(Topic=topic, Policy=policy("Deny", Bool={"aws:SecureTransport": "false"})) == (
+        {"Topic": topic, "Policy": policy("Deny", Bool={"aws:SecureTransport": "false"})},
+        set(),
+    )
+
+
+def test_what_points_at_a_left_out_resource_points_at_a_word_instead() -> None:
+    found, changes = adapted(
+        Log={"Type": "AWS::EC2::FlowLog"},
+        Topic={
+            "Type": "AWS::SNS::Topic",
+            "DependsOn": ["Log", "Other"],
+            "Properties": {"A": {"Ref": "Log"}, "B": [{"Fn::GetAtt": ["Log", "Id"]}, {"Ref": "Other"}]},
+        },
+    )
+    assert found == {
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "DependsOn": ["Other"],
+            "Properties": {"A": LEFT_OUT, "B": [LEFT_OUT, {"Ref": "Other"}]},
+        }
+    }
+    assert changes == {("left out", "AWS::EC2::FlowLog")}
+
+
+def test_alarms_on_mathematics_are_left_out_and_others_stay() -> None:
+    plain: Object = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}
+    math: Object = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": [{"Expression": "a/b"}]}}
+    found, changes = adapted(Plain=plain, Math=math)
+    assert found == {"Plain": plain}
+    assert changes == {("left out", "AWS::CloudWatch::Alarm")}
+
+
+def test_a_denial_under_a_key_that_has_no_value_is_left_out_with_its_name() -> None:
+    found, changes = adapted(Policy=policy("Deny", StringNotEquals={"s3:authType": "POST"}))
+    assert found["Policy"]["Properties"]["PolicyDocument"]["Statement"] == []  # type: ignore[call-overload, index]
+    assert changes == {("left out", "policy statement One (s3:authType)")}
+
+
+def test_a_permission_loses_only_the_condition_that_has_no_value() -> None:
+    found, changes = adapted(
+        Policy=policy("Allow", StringEquals={"iam:PassedToService": "ecs"}, ArnLike={"aws:SourceArn": "arn"})
+    )
+    assert found == {"Policy": policy("Allow", ArnLike={"aws:SourceArn": "arn"})}
+    assert changes == {("left out", "condition iam:PassedToService of a permission")}
+
+
+def test_ecs_permissions_are_given_for_the_cluster_as_well() -> None:
+    run = policy("Allow")
+    run["Properties"]["PolicyDocument"]["Statement"][0]["Action"] = "ecs:RunTask"  # type: ignore[call-overload, index]
+    found, changes = adapted(Policy=run)
+    statement = found["Policy"]["Properties"]["PolicyDocument"]["Statement"][0]  # type: ignore[call-overload, index]
+    assert statement["Resource"] == ["*", adaptations.CLUSTERS]  # type: ignore[call-overload, index]
+    assert changes == {("changed", "resource of ecs:RunTask")}
+
+
+def test_absence_goes_from_a_filter_and_the_rest_stays() -> None:
+    wanted = {"dynamodb": {"NewImage": {"pending": {"N": ["0"]}, "endedAt": {"S": [{"exists": True}]}}}}
+    absent = copy.deepcopy(wanted)
+    absent["dynamodb"]["NewImage"]["publishedAt"] = {"S": [{"exists": False}]}  # type: ignore[list-item]
+    found, changes = adapted(
+        Stream={
+            "Type": "AWS::Lambda::EventSourceMapping",
+            "Properties": {"FilterCriteria": {"Filters": [{"Pattern": json.dumps(absent)}]}},
+        }
+    )
+    pattern = found["Stream"]["Properties"]["FilterCriteria"]["Filters"][0]["Pattern"]  # type: ignore[call-overload, index]
+    assert json.loads(pattern) == wanted  # type: ignore[arg-type]
+    assert len(changes) == 1
+
+
+def test_whatever_may_differ_from_aws_is_documented() -> None:
+    text = DOCUMENT.read_text()
+    for name in (*LEFT_OUT_TYPES, *UNKNOWN_CONDITION_KEYS, "BootstrapVersion", "CheckBootstrapVersion"):
+        assert f"`{name}`" in text, name
