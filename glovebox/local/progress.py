@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glovebox.local.agent import Running
 from glovebox.local.cloud import LocalCloud
@@ -47,9 +47,12 @@ class View:
 def follow(cloud: LocalCloud, run_id: str) -> Iterator[View]:
     """The run as it goes on, until it is over, or half a minute after publication if no message follows."""
     published: float | None = None
+    most = 0
     while True:
         view = look(cloud, run_id)
-        yield view
+        # Between a task's end and its ingest nobody can count its records.
+        most = max(most, view.written)
+        yield replace(view, written=most)
         if view.run.published_at is not None and published is None:
             published = time.monotonic()
         if view.over or (published is not None and time.monotonic() - published > QUIET_SECONDS):

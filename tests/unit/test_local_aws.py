@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +95,27 @@ def test_a_child_gets_no_variable_of_ours(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("AWS_PROFILE", "prod")
     monkeypatch.setenv("LD_PRELOAD", "x.so")
     assert set(clean_environment({"A": "b"})) == {"PATH", "LANG", "TZ", "A"}
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "https://cloudformation.us-east-1.amazonaws.com", "https://localhost:4566"]
+)
+def test_the_cdk_command_line_is_not_started_without_an_endpoint_on_loopback(
+    endpoint: str, tmp_path: Path
+) -> None:
+    path = Path(__file__).parents[2] / "tools" / "cdk-deploy-local"
+    loader = SourceFileLoader("cdk_deploy_local", str(path))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    tool = module_from_spec(spec)
+    loader.exec_module(tool)
+    tool.CDK = tmp_path / "cdk"
+    tool.CDK.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    tool.CDK.chmod(0o755)
+    cloud = SimpleNamespace(endpoint=endpoint, credentials=CREDENTIALS, authority=tmp_path / "authority.pem")
+    with pytest.raises(RefusedError):
+        tool.cdk("deploy", folder=tmp_path, aws=cloud)
+    assert not (tmp_path / "started").exists()
+    cloud.endpoint = "https://127.0.0.1:4566"
+    tool.cdk("deploy", folder=tmp_path, aws=cloud)
+    assert (tmp_path / "started").exists()
