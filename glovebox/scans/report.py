@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import IO
 
 import msgspec
@@ -18,10 +18,11 @@ from glovebox.scans.sanitise import plain, plain_struct
 from glovebox.scans.state import LISTED_REJECTIONS
 from glovebox.siteaudit.failures import FAILURES
 from glovebox.siteaudit.hosts import split_domain
-from glovebox.siteaudit.record import Failure, SiteRecord, from_json
+from glovebox.siteaudit.record import Failure, SiteRecord, from_json, to_json
 
 MAX_LINE_BYTES = 256 << 10
-"""A record of a large site is 60 KB; DynamoDB holds 400 KB an item."""
+"""A record of a large site is 60 KB; DynamoDB holds 400 KB an item.  It bounds the record as it is stored, too:
+what a line leaves out is written in full then, which makes a made-up line three times as long."""
 SPARE_LINES = 16
 """A few lines too many are a defect that is worth naming one by one; more is an attack on our time."""
 MAX_REASON = 160
@@ -84,12 +85,15 @@ class ReportReader:
         for problem in (check(record, self._scan_date) for check in _CHECKS):
             if problem:
                 raise _BadLineError(f"{record.fqdn}: {problem}")
-        return msgspec.structs.replace(
+        kept = msgspec.structs.replace(
             record,
             # Shodan is asked by us alone; what a scanner says of it is made up.
             shodan=None,
             links=[link for link in record.links if link.lower().startswith(_WEB)],
         )
+        if len(to_json(kept)) > MAX_LINE_BYTES:
+            raise _BadLineError(f"{record.fqdn}: longer than {MAX_LINE_BYTES:,} bytes when written in full")
+        return kept
 
 
 def class_of(record: SiteRecord) -> str:
@@ -138,9 +142,12 @@ def _wrong_address(record: SiteRecord, scan_date: str) -> str | None:
     ]
     for address in addresses:
         try:
-            ip_address(address)
+            parsed = ip_address(address)
         except ValueError:
             return "an address that is none"
+        # A zone (RFC 4007) may be any text, and none of ours has one.
+        if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
+            return "an address with a zone"
     return None
 
 

@@ -19,6 +19,8 @@ Text = Annotated[str, Meta(max_length=2_048)]
 """A sentence, a title, an address on the web."""
 HeaderText = Annotated[str, Meta(max_length=4_096)]
 Count = Annotated[int, Meta(ge=0, le=1 << 40)]
+Number = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
+"""Days, scores, codes.  Without a bound JSON holds whole numbers of any length, and tables do not."""
 Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
 
 RedirectType = Literal["HTTP Status Code", "meta-tag", "javascript", "None"]
@@ -69,7 +71,7 @@ class CertData(_Part, frozen=True, kw_only=True):
     """The site's own certificate, in the original's names."""
 
     cert_matches_hostname: bool | None
-    status_code: int
+    status_code: Number
     """0 valid; else the first reason's place in `STATUS_CODES`, so that each cause has its number."""
     status_message: Text
     not_valid_before: Word | None = None
@@ -140,7 +142,7 @@ class Hop(_Part, frozen=True, kw_only=True):
     """One answer on a chain of redirects."""
 
     url: Text
-    status_code: int | None = None
+    status_code: Number | None = None
     location: Text | None = None
     kind: RedirectType = "None"
     """How this hop sends the visitor on."""
@@ -222,7 +224,7 @@ class CertificateReport(_Part, frozen=True, kw_only=True):
     reasons: Annotated[list[Failure], Meta(max_length=32)] = []
     warnings: Annotated[list[Text], Meta(max_length=32)] = []
     """Not fatal: root sent, wrong order, long life, few days left."""
-    days_left: int | None = None
+    days_left: Number | None = None
     trust_anchor: Text | None = None
     repaired_by_aia: bool = False
     """The chain was incomplete and could be completed from the authority's own address."""
@@ -250,12 +252,12 @@ class ScoredTest(_Part, frozen=True, kw_only=True):
     name: Word
     result: Word
     passed: bool | None
-    score_modifier: int
+    score_modifier: Number
 
 
 class HeaderReport(_Part, frozen=True, kw_only=True):
     judgements: Annotated[list[HeaderJudgement], Meta(max_length=200)] = []
-    score: int | None = None
+    score: Number | None = None
     """Equal to MDN HTTP Observatory's; `None` where there was no page to judge."""
     grade: Word | None = None
     tests: Annotated[list[ScoredTest], Meta(max_length=20)] = []

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from glovebox.scans.report import MAX_LINE_BYTES, SPARE_LINES, ReportReader, bounded_lines
 from glovebox.scans.state import LISTED_REJECTIONS
-from glovebox.siteaudit.record import Dns, Shodan, to_json
+from glovebox.siteaudit.record import CertificateReport, Dns, Shodan, to_json
 from tests.records import SCAN_DATE, failed_record, good_record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +50,22 @@ HOSTILE = {
     "another hostname": to_json(good_record(A, hostname="x")),
     "an address that is none": to_json(good_record(A, ip="; rm -rf /")),
     "resolved addresses that are none": to_json(good_record(A, dns=Dns(addresses=["https://x"]))),
+    "an address whose zone is text": to_json(good_record(A, ip="fe80::1%=cmd|calc")),
+    "a number that no table holds": to_json(
+        replace(
+            good_record(A), certificate=CertificateReport(valid=True, days_left=10**60), failure_class=None
+        )
+    ),
+    "a record that grows when written in full": changed(
+        tls={
+            "address": "192.0.2.1",
+            "port": 443,
+            "versions": [
+                {"version": "TLSv1.2", "supported": "yes", "suites": [{"name": "x" * 36, "code": 1}] * 390}
+            ]
+            * 8,
+        }
+    ),
     "an unknown failure class": to_json(good_record(A, failure_class="all_fine")),
     "an alert with markup": to_json(good_record(A, failure_class="tls_alert:<script>")),
     "a class of a failure": to_json(
