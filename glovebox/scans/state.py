@@ -35,6 +35,8 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     requested_at: str
     changed_at: str
     """When `state` or `attempt` last changed."""
+    attempt_since: str
+    """When the present attempt was first asked for, however often it was tried to start it."""
     enrichment: bool = False
     """Whether a step for Shodan follows the audit."""
     launches: int = 0
@@ -172,6 +174,7 @@ def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanSta
             state=ScanState.REQUESTED,
             attempt=scan.attempt + 1,
             changed_at=stamp(now),
+            attempt_since=stamp(now),
             task_arn=None,
             deadline=None,
             stopped_at=None,

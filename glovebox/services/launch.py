@@ -198,7 +198,7 @@ class Launch:
         return now, f"{now:%Y%m%dT%H%M%SZ}-{tail}"
 
     def _scans(self, run: Run, names: HostList) -> Iterator[Scan]:
-        size = self.settings.shard_hosts
+        size, now = self.settings.shard_hosts, stamp(self.clock())
         for shard in range(run.shards):
             yield Scan(
                 scan_id=scan_id_of(run.run_id, shard),
@@ -206,7 +206,8 @@ class Launch:
                 attempt=1,
                 hosts=names.hosts[shard * size : (shard + 1) * size],
                 requested_at=run.requested_at,
-                changed_at=stamp(self.clock()),
+                changed_at=now,
+                attempt_since=now,
                 enrichment=self.settings.enrichment,
             )
 

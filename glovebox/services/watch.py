@@ -7,7 +7,7 @@ say more, and the tick decides by the item alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -94,7 +94,7 @@ class Step(Enum):
     LOSE = auto()
     """The task is gone and its report never came."""
     ABANDON = auto()
-    """Nobody could start it for too long."""
+    """Nobody could start it for too long, however often it was tried."""
     SKIP_ENRICHMENT = auto()
 
 
@@ -172,7 +172,7 @@ class Watch:
                 except UpstreamError as error:
                     log.error("tick failed for a scan", scanId=scan.scan_id, reason=error.reason)
             if run.pending == 0:
-                self._nudge(run)
+                self._nudge(run, self.store.scans(run_id))
 
     def _steps(self, run: Run) -> Iterator[tuple[Scan, Step]]:
         if run.pending == 0:
@@ -182,6 +182,7 @@ class Watch:
             step = next_step(
                 scan,
                 age=seconds_since(scan.changed_at, now),
+                waited=seconds_since(scan.attempt_since, now),
                 stopped_for=seconds_since(scan.stopped_at, now) if scan.stopped_at else None,
                 overdue=scan.deadline is not None and now.timestamp() > scan.deadline,
             )
@@ -208,10 +209,14 @@ class Watch:
     def _launch(self, scan: Scan) -> None:
         self.launcher.retry(scan.scan_id, scan.attempt)
 
-    def _nudge(self, run: Run) -> None:
-        """All steps are done and nobody published: touch the item, so that the stream says so again."""
+    def _nudge(self, run: Run, scans: Sequence[Scan]) -> None:
+        """All steps are done and nobody published: touch the item, so that the stream says so again.
+
+        A publication that is under way loses its last write to the touch, so it is left its whole time.
+        """
         now = self.clock()
-        since = run.nudged_at or run.ended_at or run.requested_at
+        steps_done = max((scan.enriched_at or scan.ended_at or "" for scan in scans), default="")
+        since = run.nudged_at or steps_done or run.requested_at
         if seconds_since(since, now) < PUBLISH_SECONDS:
             return
         log.warning("publication is late", runId=run.run_id)
@@ -221,13 +226,17 @@ class Watch:
             log.info("the run went on meanwhile", runId=run.run_id)
 
 
-def next_step(scan: Scan, *, age: float, stopped_for: float | None, overdue: bool) -> Step:
-    """What a scan needs, `age` seconds after its state changed, `stopped_for` after its task ended well."""
+def next_step(scan: Scan, *, age: float, waited: float, stopped_for: float | None, overdue: bool) -> Step:
+    """What a scan needs.
+
+    `age`: seconds since its state changed; `waited`: since its attempt was first asked for;
+    `stopped_for`: since its task ended well; `overdue`: whether the attempt's time is over.
+    """
     if scan.state.ended:
         waits = scan.enrichment and scan.enriched_at is None
         return Step.SKIP_ENRICHMENT if waits and age > ENRICH_SECONDS else Step.LEAVE
     if scan.state is ScanState.REQUESTED:
-        if age > CAPACITY_SECONDS:
+        if waited > CAPACITY_SECONDS:
             return Step.ABANDON
         return Step.LAUNCH if age > WAITING_SECONDS else Step.LEAVE
     if stopped_for is not None:

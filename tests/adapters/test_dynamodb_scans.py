@@ -52,6 +52,7 @@ def scans() -> list[Scan]:
             hosts=(f"h{shard}.example.com",),
             requested_at=NOW,
             changed_at=NOW,
+            attempt_since=NOW,
         )
         for shard in range(2)
     ]

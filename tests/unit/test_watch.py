@@ -140,10 +140,14 @@ def test_a_scan_that_waits_for_room_is_asked_for_again_until_it_starts(flow: Flo
 
 
 def test_a_scan_without_room_for_hours_fails_and_says_why(flow: Flow) -> None:
-    flow.tasks.errors = [NoCapacityError("Capacity is unavailable.")]
+    """Every try begins its wait for the next one anew, and none of them the wait as a whole."""
+    flow.tasks.errors = [NoCapacityError("Capacity is unavailable.")] * 1_000
     [scan] = flow.store.scans(flow.start(A))
-    flow.clock.pass_seconds(CAPACITY_SECONDS + 1)
-    flow.watch.handle(TICK)
+    for _ in range(CAPACITY_SECONDS // (WAITING_SECONDS + 1) + 1):
+        assert now(flow, scan).state is ScanState.REQUESTED
+        flow.clock.pass_seconds(WAITING_SECONDS + 1)
+        flow.watch.handle(TICK)
+        flow.launch.handle({"retry": {"scanId": scan.scan_id, "attempt": 1}})
     assert (now(flow, scan).state, now(flow, scan).reason) == (ScanState.FAILED, "Capacity is unavailable.")
     assert flow.store.run(run_of(flow)).pending == 0
 
@@ -207,6 +211,15 @@ def test_a_late_publication_is_woken_and_then_left_in_peace_for_a_while(flow: Fl
     assert flow.store.writes == writes + 1
     flow.publish.handle(flow.stream(run_of(flow)))
     assert flow.store.open_runs() == []
+
+
+def test_a_publication_under_way_is_left_its_time_however_long_the_run_took(flow: Flow, scan: Scan) -> None:
+    flow.clock.pass_seconds(PUBLISH_SECONDS + 1)
+    flow.ingest.handle(flow.upload(scan.scan_id, flow.records(scan.scan_id)))
+    flow.clock.pass_seconds(60)
+    writes = flow.store.writes
+    flow.watch.handle(TICK)
+    assert flow.store.writes == writes
 
 
 def test_one_scan_that_cannot_be_helped_does_not_keep_a_tick_from_the_others(
