@@ -101,7 +101,9 @@ class FunctionBundle:
             "-r",
             str(requirements / f"{self._unit}.txt"),
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        # Companies put their own authorities into the system's store; uv's built-in roots do not hold them.
+        trusting = {"UV_SYSTEM_CERTS": "1", **os.environ}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=trusting)
         if done.returncode:
             raise ConfigurationError(
                 f"uv could not install the packages of {self._unit}: {done.stderr.strip()}",
