@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -123,7 +124,7 @@ class Agent:
 
     def _take_on(self, ecs: ECSClient, arn: str) -> None:
         described = ecs.describe_tasks(cluster=self._cluster, tasks=[arn])["tasks"][0]
-        definition = ecs.describe_task_definition(taskDefinition=described["taskDefinitionArn"])[
+        definition = ecs.describe_task_definition(taskDefinition=described.get("taskDefinitionArn", ""))[
             "taskDefinition"
         ]
         try:
@@ -256,15 +257,15 @@ class Agent:
         described = ecs.describe_tasks(cluster=self._cluster, tasks=[running.task.arn])["tasks"][0]
         detail: Object = {
             "taskArn": running.task.arn,
-            "clusterArn": described["clusterArn"],
-            "taskDefinitionArn": described["taskDefinitionArn"],
+            "clusterArn": described.get("clusterArn", ""),
+            "taskDefinitionArn": described.get("taskDefinitionArn", ""),
             "group": described.get("group", ""),
             "startedBy": described.get("startedBy", ""),
             "launchType": described.get("launchType", "FARGATE"),
             "lastStatus": "STOPPED" if ending else "RUNNING",
             "desiredStatus": "STOPPED" if ending else "RUNNING",
-            "createdAt": described["createdAt"].isoformat(),
-            "startedAt": described["startedAt"].isoformat(),
+            "createdAt": _moment(described.get("createdAt")),
+            "startedAt": _moment(described.get("startedAt")),
             "version": described.get("version", 1),
             "containers": [
                 self._container_detail(container, running) for container in running.task.containers
@@ -274,7 +275,7 @@ class Agent:
             detail |= {
                 "stopCode": ending.code,
                 "stoppedReason": described.get("stoppedReason") or ending.reason,
-                "stoppedAt": described["stoppedAt"].isoformat(),
+                "stoppedAt": _moment(described.get("stoppedAt")),
             }
         sender.send("aws.ecs", "ECS Task State Change", [running.task.arn], detail)
 
@@ -285,6 +286,10 @@ class Agent:
         if container.name in running.exits:
             return detail | {"lastStatus": "STOPPED", "exitCode": running.exits[container.name]}
         return detail | {"lastStatus": "PENDING"}
+
+
+def _moment(time: datetime | None) -> str:
+    return time.isoformat() if time else ""
 
 
 def _list_tasks(ecs: ECSClient, cluster: str) -> Iterator[str]:

@@ -102,7 +102,10 @@ def _create(client: CloudFormationClient, stack: StackTemplate, template: str) -
     while time.monotonic() < deadline:
         description = client.describe_stacks(StackName=stack.name)["Stacks"][0]
         if description["StackStatus"] == "CREATE_COMPLETE":
-            return {each["OutputKey"]: each["OutputValue"] for each in description.get("Outputs", [])}
+            return {
+                each.get("OutputKey", ""): each.get("OutputValue", "")
+                for each in description.get("Outputs", [])
+            }
         if not description["StackStatus"].endswith("_IN_PROGRESS"):
             break
         time.sleep(POLL_SECONDS)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from email.message import Message
 from http.client import HTTPException, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import cast
 from urllib.parse import urlsplit
 
 from glovebox.errors import ConfigurationError
@@ -50,7 +51,10 @@ class _Edge(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = TIMEOUT_SECONDS
-    server: _Edge
+
+    @property
+    def edge(self) -> _Edge:
+        return cast("_Edge", self.server)
 
     def do_GET(self) -> None:
         length = self.headers.get("Content-Length", "0")
@@ -66,13 +70,13 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
 
     def _forward(self, body: bytes) -> None:
-        connection = self.server.connect()
+        connection = self.edge.connect()
         try:
             connection.request(
                 self.command,
                 self.path,
                 body or None,
-                {**_end_to_end(self.headers), "Host": self.server.domain},
+                {**_end_to_end(self.headers), "Host": self.edge.domain},
             )
             response = connection.getresponse()
             content = response.read()

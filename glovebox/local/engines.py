@@ -66,9 +66,11 @@ class Engine(Protocol):
 
     def start(self, place: Place, output: IO[bytes]) -> subprocess.Popen[bytes]:
         """Start it; the process ends with the container's exit code."""
+        ...
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
         """Stop it if it still runs, leave nothing behind, and give its exit code."""
+        ...
 
 
 def _trust(place: Place, authority: str) -> dict[str, str]:

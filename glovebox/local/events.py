@@ -64,7 +64,7 @@ class EventSender:
             rule for page in self.events.get_paginator("list_rules").paginate() for rule in page["Rules"]
         ]
         return [
-            rule["Name"]
+            rule.get("Name", "")
             for rule in rules
             if rule.get("State") == "ENABLED"
             and "EventPattern" in rule

@@ -75,7 +75,7 @@ def task_from(task: TaskTypeDef, definition: TaskDefinitionTypeDef) -> Task:
         for override in task.get("overrides", {}).get("containerOverrides", [])
     }
     made = Task(
-        arn=task["taskArn"],
+        arn=task.get("taskArn", ""),
         execution_role=definition.get("executionRoleArn", ""),
         memory=int(task.get("memory", "512")) << 20,
         cpus=int(task.get("cpu", "256")) / 1024,

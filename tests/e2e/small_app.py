@@ -81,7 +81,7 @@ def _resource(kind: str, **properties: Json) -> Object:
 
 
 def _role(service: str, *statements: Object) -> Object:
-    trust = {
+    trust: Object = {
         "Effect": "Allow",
         "Principal": {"Service": f"{service}.amazonaws.com"},
         "Action": "sts:AssumeRole",

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from glovebox.local.engines import ProcessEngine
 from tests.e2e.small_app import PATIENCE, Small
 
 pytestmark = pytest.mark.e2e
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs.type_defs import ContainerOverrideTypeDef
 
 Commands = dict[str, Sequence[str]]
 NOTHING = "pass"
@@ -43,7 +47,7 @@ def python(code: str) -> Sequence[str]:
 
 def start(small: Small, **files: str) -> str:
     """Run a task; `files`: container → content of its environment file."""
-    overrides = []
+    overrides: list[ContainerOverrideTypeDef] = []
     for container, content in files.items():
         key = f"handoff/{container}-{time.monotonic_ns()}.env"
         small.put(key, content.encode())
@@ -54,7 +58,7 @@ def start(small: Small, **files: str) -> str:
         taskDefinition=small.outputs["Task"],
         launchType="FARGATE",
         startedBy="test",
-        overrides={"containerOverrides": overrides},  # type: ignore[typeddict-item]  # literals in a list
+        overrides={"containerOverrides": overrides},
     )
     return task["tasks"][0]["taskArn"]
 

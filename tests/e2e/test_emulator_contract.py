@@ -6,6 +6,7 @@ Where the emulator differs from AWS, the fact says so: the local cloud then make
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
@@ -14,6 +15,9 @@ from botocore.exceptions import ClientError
 from glovebox.local.aws import Credentials
 from glovebox.local.edge import running_edge
 from tests.e2e.small_app import PATIENCE, Small
+
+if TYPE_CHECKING:
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 pytestmark = pytest.mark.e2e
 
@@ -166,7 +170,11 @@ def test_root_may_take_the_execution_role_and_then_has_its_rights_alone(small: S
 def test_nobody_may_put_events_of_aws_but_rules_can_be_asked(small: Small) -> None:
     events = small.aws.client("events")
     detail = json.dumps({"clusterArn": "x"})
-    entry = {"Source": "aws.ecs", "DetailType": "ECS Task State Change", "Detail": detail}
+    entry: PutEventsRequestEntryTypeDef = {
+        "Source": "aws.ecs",
+        "DetailType": "ECS Task State Change",
+        "Detail": detail,
+    }
     answer = events.put_events(Entries=[entry])
     assert answer["Entries"][0]["ErrorCode"] == "NotAuthorizedForSourceException"
     patterns = [rule["EventPattern"] for rule in events.list_rules()["Rules"]]

@@ -91,7 +91,7 @@ def test_ecs_permissions_are_given_for_the_cluster_as_well() -> None:
 def test_absence_goes_from_a_filter_and_the_rest_stays() -> None:
     wanted = {"dynamodb": {"NewImage": {"pending": {"N": ["0"]}, "endedAt": {"S": [{"exists": True}]}}}}
     absent = copy.deepcopy(wanted)
-    absent["dynamodb"]["NewImage"]["publishedAt"] = {"S": [{"exists": False}]}  # type: ignore[list-item]
+    absent["dynamodb"]["NewImage"]["publishedAt"] = {"S": [{"exists": False}]}
     found, changes = adapted(
         Stream={
             "Type": "AWS::Lambda::EventSourceMapping",

@@ -101,7 +101,7 @@ def test_a_child_gets_no_variable_of_ours(monkeypatch: pytest.MonkeyPatch) -> No
     "endpoint", ["", "https://cloudformation.us-east-1.amazonaws.com", "https://localhost:4566"]
 )
 def test_the_cdk_command_line_is_not_started_without_an_endpoint_on_loopback(
-    endpoint: str, tmp_path: Path
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path(__file__).parents[2] / "tools" / "cdk-deploy-local"
     loader = SourceFileLoader("cdk_deploy_local", str(path))
@@ -109,9 +109,10 @@ def test_the_cdk_command_line_is_not_started_without_an_endpoint_on_loopback(
     assert spec is not None
     tool = module_from_spec(spec)
     loader.exec_module(tool)
-    tool.CDK = tmp_path / "cdk"
-    tool.CDK.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
-    tool.CDK.chmod(0o755)
+    command = tmp_path / "cdk"
+    command.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(tool, "CDK", command)
     cloud = SimpleNamespace(endpoint=endpoint, credentials=CREDENTIALS, authority=tmp_path / "authority.pem")
     with pytest.raises(RefusedError):
         tool.cdk("deploy", folder=tmp_path, aws=cloud)
