@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -207,13 +208,23 @@ async def test_a_cookie_that_is_asked_for_by_a_redirect_to_the_same_address_make
 
 async def test_a_secure_cookie_does_not_travel_over_plain_http() -> None:
     def pages(_: str, target: str, sent: dict[str, str]) -> bytes:
-        return (
-            ok(sent.get("cookie", "none")) if target == "/b" else moved("/b", 302, "Set-Cookie: a=1; Secure")
-        )
+        if target == "/b":
+            return ok(f"<title>{sent.get('cookie', 'none')}</title>")
+        return moved("/b", 302, "Set-Cookie: a=1; Secure")
 
     found = await visit(pages)
-    assert found.last is not None
-    assert found.last.answer.body == b"none"
+    assert found.page is not None
+    assert found.page.title == "none"
+
+
+async def test_pages_on_the_way_are_hashed_and_their_bodies_let_go() -> None:
+    def pages(_: str, target: str, __: dict[str, str]) -> bytes:
+        return ok("the end") if target == "/b" else ok("<meta http-equiv=refresh content='0;/b'>" + "x" * 999)
+
+    found = await visit(pages)
+    assert found.response is not None
+    assert found.response.html_hash == hashlib.sha256(b"the end").hexdigest()
+    assert [(step.answer.body, step.html_size) for step in found.steps] == [(b"", 1_039), (b"", 7)]
 
 
 async def test_an_endless_chain_stops_at_the_limit() -> None:

@@ -18,7 +18,7 @@ from glovebox.siteaudit.web.observatory_results import MODIFIERS, PASSES, grade_
 from glovebox.siteaudit.web.preload import is_preloaded
 from glovebox.siteaudit.web.report import evidence_of, judge_headers
 from glovebox.siteaudit.web.url import Url, parse_url
-from glovebox.siteaudit.web.visit import REDIRECT_STATUS, Step, Visit, page_of
+from glovebox.siteaudit.web.visit import REDIRECT_STATUS, Step, Visit, step_of
 
 HTTPS = parse_url("https://www.example.com/")
 HTTP = parse_url("http://www.example.com/")
@@ -216,7 +216,7 @@ def test_the_preload_list_knows_names_and_registries() -> None:
 
 def step(url: str, status: int = 200, headers: Headers = (), body: bytes = b"") -> Step:
     answer = Answer(status, (("Content-Type", "text/html"), *headers), body)
-    return Step(parse_url(url), (), "2026-01-01T00:00:00Z", answer, page_of(answer, parse_url(url)))
+    return step_of(parse_url(url), (), "2026-01-01T00:00:00Z", answer)
 
 
 def visit(

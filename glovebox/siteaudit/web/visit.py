@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from glovebox.siteaudit import record
@@ -41,7 +41,7 @@ Resolve = Callable[[str], Awaitable[Resolution]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One answer on the way."""
+    """One answer on the way, without its body: twenty full pages of each of a hundred sites would be 2 GB."""
 
     url: Url
     sent: Headers
@@ -51,6 +51,10 @@ class Step:
     """What it shows, where it is HTML and no redirect by status."""
     failure: HttpError | None = None
     """Why the answer is not whole."""
+    html_size: int = 0
+    """Bytes of the body as decoded, up to the cap."""
+    html_hash: str = ""
+    """SHA-256 of that body, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +117,8 @@ class Visit:
             status_code=answer.status,
             url=str(self.last.url),
             headers=recorded_headers(answer.headers)[0],
-            html_size=len(answer.body),
-            html_hash=hashlib.sha256(answer.body).hexdigest(),
+            html_size=self.last.html_size,
+            html_hash=self.last.html_hash,
         )
 
     @property
@@ -122,7 +126,7 @@ class Visit:
         """What was cut, in words."""
         if self.last is None:
             return ()
-        cut_body = (f"the page is longer than {len(self.last.answer.body)} bytes; the rest is not judged",)
+        cut_body = (f"the page is longer than {self.last.html_size} bytes; the rest is not judged",)
         cut_headers = ("headers beyond the record's limits are cut",)
         encoding = self.last.answer.undecoded
         strange = (f"the body is in an encoding that was not asked for: {clean(encoding, 64)}",)
@@ -208,10 +212,10 @@ class Visitor:
         try:
             answer = await exchange(self._connector, address, url, headers, self._settings, tls=tls)
         except HttpError as error:
-            if error.answer is None:
-                return error
-            return Step(url, headers, asked_at, error.answer, page_of(error.answer, url), error)
-        return Step(url, headers, asked_at, answer, page_of(answer, url))
+            # Said again, as its traceback holds the connection and all that came over it.
+            failure = HttpError(error.failure_class, error.detail)
+            return failure if error.answer is None else step_of(url, headers, asked_at, error.answer, failure)
+        return step_of(url, headers, asked_at, answer)
 
 
 class _Way:
@@ -342,6 +346,20 @@ def recorded_headers(headers: Headers) -> tuple[dict[str, str], bool]:
         kept[key] = whole[:MAX_HEADER_VALUE]
         cut = cut or len(whole) > MAX_HEADER_VALUE or len(name) > MAX_HEADER_NAME
     return kept, cut
+
+
+def step_of(url: Url, sent: Headers, asked_at: str, answer: Answer, failure: HttpError | None = None) -> Step:
+    """What is kept of `answer`: all that its body says, and not the body."""
+    return Step(
+        url,
+        sent,
+        asked_at,
+        replace(answer, body=b""),
+        page_of(answer, url),
+        failure,
+        html_size=len(answer.body),
+        html_hash=hashlib.sha256(answer.body).hexdigest(),
+    )
 
 
 def page_of(answer: Answer, url: Url) -> Page | None:
