@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 
 import pytest
 
@@ -128,7 +129,8 @@ async def test_private_addresses_beside_public_ones_are_left_out_and_said(resolv
     assert resolution.failure is None
     assert [warning.failure_class for warning in resolution.warnings] == ["private_address"]
     assert "10.1.2.3" in resolution.warnings[0].detail
-    assert "::ffff:a9fe:a9fe" in resolution.warnings[0].detail
+    mapped = str(ip_address("::ffff:169.254.169.254"))  # Python 3.13 writes it otherwise than 3.11 and 3.12
+    assert mapped in resolution.warnings[0].detail
 
 
 async def test_a_family_of_private_addresses_alone_cannot_be_audited(resolver: Resolver) -> None:

@@ -80,6 +80,8 @@ async def _endless_certificate(reader: asyncio.StreamReader, writer: asyncio.Str
 
 async def _drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     for byte in server_hello(TLS12, 0xC02F) * 10:
+        if writer.is_closing():
+            return
         writer.write(bytes([byte]))
         await asyncio.sleep(0.02)
 
@@ -391,3 +393,13 @@ async def test_a_server_of_tls13_that_refuses_is_quoted_and_not_said_to_lack_the
     failure_class, detail, _ = await _failure_of(answering(refuses))
     assert failure_class == "tls_alert:handshake_failure"
     assert "TLS 1.3" in detail
+
+
+async def test_a_defect_of_ours_is_raised_and_not_taken_for_a_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(message: bytes) -> wire.ServerHello:
+        raise ZeroDivisionError("a defect of ours")
+
+    monkeypatch.setattr(wire, "parse_server_hello", broken)
+    async with listening(tls(server_context(rsa_leaf()))) as server:
+        with pytest.raises(ZeroDivisionError):
+            await probe(server.port)

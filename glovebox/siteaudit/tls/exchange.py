@@ -95,10 +95,13 @@ class _Conversation(asyncio.Protocol):
         if self.ending.done():
             return
         if exc is None:
-            silence = Silent("tls_connection_closed", "the server closed the connection without an alert")
+            self.ending.set_result(
+                Silent("tls_connection_closed", "the server closed the connection without an alert")
+            )
+        elif isinstance(exc, OSError):
+            self.ending.set_result(Silent("connection_reset", str(exc) or type(exc).__name__))
         else:
-            silence = Silent("connection_reset", str(exc) or type(exc).__name__)
-        self.ending.set_result(silence)
+            self.ending.set_exception(exc)  # What the reader raised besides WireError: a defect, not a reset.
 
 
 async def converse(

@@ -53,13 +53,16 @@ async def probe_tls(endpoint: Endpoint, *, connector: Connector, settings: Audit
 
 
 async def _together(tasks: Iterable[Coroutine[None, None, None]]) -> None:
-    """Runs all; the first exception ends the others and is raised as it is."""
+    """Runs all; the first exception ends the others and is raised as it is, from whatever depth of groups."""
     try:
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(task)
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 class _Probe:
@@ -98,7 +101,7 @@ class _Probe:
         if not self._anything() and _may_choke(outcome):
             rescued = await self._rescue(ask_tls13=False)
             if rescued is not None:
-                await self._descend(*rescued)
+                await _together([self._descend(*rescued)])
         if not self._anything():
             self.verdicts.failure = self._failure(outcome)
             return
