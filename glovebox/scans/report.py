@@ -21,8 +21,11 @@ from glovebox.siteaudit.hosts import split_domain
 from glovebox.siteaudit.record import Failure, SiteRecord, from_json, to_json
 
 MAX_LINE_BYTES = 256 << 10
-"""A record of a large site is 60 KB; DynamoDB holds 400 KB an item.  It bounds the record as it is stored, too:
-what a line leaves out is written in full then, which makes a made-up line three times as long."""
+"""A record of a large site is 60 KB; DynamoDB holds 400 KB an item.
+
+It bounds the record as it is stored, too: what a line leaves out is written in full then, which makes a
+made-up line three times as long.
+"""
 SPARE_LINES = 16
 """A few lines too many are a defect that is worth naming one by one; more is an attack on our time."""
 MAX_REASON = 160

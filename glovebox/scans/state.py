@@ -68,6 +68,16 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
         return self.hosts if self.missing is None else self.missing
 
     @property
+    def recorded_hosts(self) -> tuple[str, ...]:
+        """The hosts that `counts` counts.
+
+        A host that is missing may have a record all the same, of an ingest that died before its last
+        write; such a record is no part of the run's result, or its numbers would not add up.
+        """
+        absent = frozenset(self.open_hosts)
+        return tuple(host for host in self.hosts if host not in absent)
+
+    @property
     def open_steps(self) -> int:
         """What the run still waits for from this scan."""
         return (not self.state.ended) + (self.enrichment and self.enriched_at is None)
@@ -124,14 +134,16 @@ def launched(scan: Scan, *, attempt: int, task_arn: str) -> Scan:
 
 
 def released(scan: Scan, *, now: datetime, reason: str) -> Scan:
-    """No task was started; the same attempt waits for the next tick."""
+    """No task was started, as far as we know; the same attempt waits for the next tick.
+
+    The deadline stays: should a task of this launch turn up after all, its time is bound as well.
+    """
     _expect(scan, ScanState.LAUNCHING)
     return msgspec.structs.replace(
         scan,
         state=ScanState.REQUESTED,
         changed_at=stamp(now),
         launches=scan.launches + 1,
-        deadline=None,
         reason=reason,
     )
 

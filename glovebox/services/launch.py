@@ -169,7 +169,7 @@ class Launch:
         return parse_host_list(data, max_hosts=MAX_RUN_HOSTS, test_names=test_names)
 
     def _run(self, order: LaunchEvent, names: HostList) -> Run:
-        now, run_id = self._identity(order)
+        now, run_id = self._identity(order, names)
         shards = math.ceil(len(names.hosts) / self.settings.shard_hosts)
         return Run(
             run_id=run_id,
@@ -184,8 +184,12 @@ class Launch:
             rejected_count=len(names.rejected),
         )
 
-    def _identity(self, order: LaunchEvent) -> tuple[datetime, str]:
-        """When the run began, and its id: the same for the same scheduled time and list."""
+    def _identity(self, order: LaunchEvent, names: HostList) -> tuple[datetime, str]:
+        """When the run began, and its id: the same for the same scheduled time and the same names.
+
+        The names count, because a list that changed between two tries must not be mixed with what the
+        first one wrote.
+        """
         if order.scheduled_time is None:
             now, tail = self.clock(), self.token()
         else:
@@ -193,7 +197,7 @@ class Launch:
                 now = datetime.fromisoformat(order.scheduled_time).astimezone(UTC)
             except ValueError as error:
                 raise InputError("scheduledTime is no time.", fix="Use ISO 8601 with a Z.") from error
-            source = msgspec.json.encode([order.scheduled_time, order.list, order.hosts])
+            source = msgspec.json.encode([order.scheduled_time, order.list, names.hosts])
             tail = hashlib.sha256(source).hexdigest()[:8]
         return now, f"{now:%Y%m%dT%H%M%SZ}-{tail}"
 

@@ -45,5 +45,5 @@ class Notify:
         log.info("run notified", runId=run.run_id, newFailures=len(changes.new_failures))
 
     def _changes(self, run: Run) -> Changes:
-        hosts = [host for scan in self.store.scans(run.run_id) for host in scan.hosts]
+        hosts = [host for scan in self.store.scans(run.run_id) for host in scan.recorded_hosts]
         return compare(self.sites.summaries(hosts, run.scan_date), self.sites.before(hosts, run.scan_date))

@@ -89,7 +89,7 @@ class Publish:
         return (key, *keys)
 
     def _records(self, run: Run, scans: Sequence[Scan]) -> Iterator[SiteRecord]:
-        hosts = (host for scan in scans for host in scan.hosts)
+        hosts = (host for scan in scans for host in scan.recorded_hosts)
         return (from_json(line) for line in self.sites.records(hosts, run.scan_date))
 
 

@@ -142,6 +142,9 @@ class Watch:
             after = change(self.store, scan_id, transition)
         except (ConflictError, NotFoundError) as error:
             log.info("task event is about the past", scanId=scan_id, attempt=attempt, reason=error.reason)
+            if isinstance(error, ConflictError) and task.last_status == "RUNNING":
+                # Its attempt is over, or another task's: nobody would ever stop it, were it to hang.
+                self.tasks.stop(task.task_arn, "Nobody waits for this task any more.")
             return
         log.info(
             "task event", scanId=scan_id, attempt=attempt, status=task.last_status, state=after.state.value

@@ -96,6 +96,23 @@ def test_events_of_a_former_task_change_nothing(flow: Flow, scan: Scan) -> None:
     assert len(flow.launcher.asked) == 1
 
 
+def test_a_task_that_nobody_waits_for_is_stopped_when_it_shows_itself(flow: Flow, scan: Scan) -> None:
+    flow.watch.handle(flow.task_event(scan.scan_id, "RUNNING", arn="arn:aws:ecs:task/stray"))
+    assert flow.tasks.stopped == ["arn:aws:ecs:task/stray"]
+    flow.watch.handle(flow.task_event(scan.scan_id, "RUNNING"))
+    assert flow.tasks.stopped == ["arn:aws:ecs:task/stray"]
+    assert now(flow, scan).state is ScanState.RUNNING
+
+
+def test_a_task_that_turns_up_after_its_launch_was_given_up_has_its_time_bound(flow: Flow) -> None:
+    flow.tasks.errors = [UpstreamError("no answer, but the task was started")]
+    [scan] = flow.store.scans(flow.start(A))
+    flow.watch.handle(flow.task_event(scan.scan_id, "RUNNING", arn="arn:aws:ecs:task/late"))
+    flow.clock.pass_seconds(4_000)
+    flow.watch.handle(TICK)
+    assert flow.tasks.stopped == ["arn:aws:ecs:task/late"]
+
+
 def test_the_end_of_another_task_under_our_name_changes_nothing(flow: Flow, scan: Scan) -> None:
     flow.watch.handle(flow.task_event(scan.scan_id, "STOPPED", outlet=1, arn="arn:aws:ecs:task/other"))
     assert now(flow, scan).state is ScanState.LAUNCHING
