@@ -90,7 +90,7 @@ async def exchange(
         async with connector.connection(conversation, endpoint, tls=tls) as (_, protocol):
             try:
                 async with asyncio.timeout(settings.http_timeout):
-                    return await protocol.answered
+                    answer = await protocol.answered
             except TimeoutError as error:
                 raise HttpError(
                     "http_timeout", f"no complete answer in {settings.http_timeout:g} s", protocol.partial()
@@ -99,6 +99,9 @@ async def exchange(
         raise HttpError(error.failure_class, error.detail) from error
     except ssl.SSLError as error:
         raise HttpError(tls_failure_class(error), str(error)) from error
+    if isinstance(answer, HttpError):
+        raise answer
+    return answer
 
 
 def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -106,10 +109,13 @@ def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 
 class _Conversation(asyncio.Protocol):
-    """Sends one request and collects its answer; `answered` gives it, or raises HttpError."""
+    """Sends one request and collects its answer; `answered` gives it, or why there is none.
+
+    As a value: an exception that comes in the same turn as a timeout would be logged as never retrieved.
+    """
 
     def __init__(self, request: h11.Request, max_header: int, max_body: int) -> None:
-        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.answered: asyncio.Future[Answer | HttpError] = asyncio.get_running_loop().create_future()
         self._request = request
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=max_header)
         self._max_header = max_header
@@ -220,4 +226,4 @@ class _Conversation(asyncio.Protocol):
             self.answered.set_result(answer)
 
     def _fail(self, failure_class: str, detail: str) -> None:
-        self.answered.set_exception(HttpError(failure_class, detail, self.partial()))
+        self.answered.set_result(HttpError(failure_class, detail, self.partial()))
