@@ -28,7 +28,9 @@ _CONFIG = Config(
     # Presigned URLs under KMS need version 4; the other services use it anyway.
     signature_version="v4",
 )
-_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
+# With any other style botocore signs URLs and forms for S3's global name, which redirects requests about
+# young buckets and refuses them in newer regions.  An endpoint in figures keeps its path style.
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 
 @overload

@@ -114,3 +114,21 @@ def test_zips_are_listed_without_the_folders_beside_them(s3: S3Client) -> None:
 def test_a_large_publication_is_streamed_in_parts(s3: S3Client) -> None:
     S3Publication(s3, "bucket").put("files/large.zip", io.BytesIO(b"x" * (9 << 20)), "application/zip")
     assert s3.head_object(Bucket="bucket", Key="files/large.zip")["ETag"].strip('"').endswith("-2")
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "me-central-1"])
+def test_what_is_signed_names_the_region(aws: None, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    """S3's global name redirects requests about young buckets, which neither inlet nor outlet follows."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    url = S3HandOff(client("s3"), "handoff").readable_url("handoff/s/1/request.json", 60)
+    assert urlsplit(url).hostname == f"handoff.s3.{region}.amazonaws.com"
+    uploads = S3Uploads(client("s3"), "results", "arn:aws:kms:key")
+    form = uploads.form("results/s/1/report.jsonl", content_type="application/json", max_bytes=9, seconds=60)
+    assert urlsplit(form.url).hostname == f"results.s3.{region}.amazonaws.com"
+
+
+def test_an_endpoint_in_figures_is_no_part_of_a_name(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local cloud's."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:4566")
+    url = S3HandOff(client("s3"), "handoff").readable_url("handoff/s/1/request.json", 60)
+    assert url.startswith("https://127.0.0.1:4566/handoff/handoff/s/1/request.json?")
