@@ -81,6 +81,8 @@ class Audit(cdk.Stack):
             domain=settings.domain,
             certificate=settings.certificate,
         )
+        # Operations imports it unless there is a domain; an export that goes while it is used stops the whole.
+        self.export_value(self.site.distribution.distribution_domain_name)
         output(self, "PublishFunction", self.publish.function.function_name)
         output(self, "AuditApiFunction", self.audit_api.function.function_name)
         output(self, "ApiUrl", self.api.api.api_endpoint)

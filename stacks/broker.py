@@ -10,7 +10,7 @@ from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
-from glovebox_constructs.grants import grant, key_grant, objects, tasks
+from glovebox_constructs.grants import grant, key_grant, objects, revisions, tasks
 from glovebox_constructs.runtime_function import RuntimeFunction
 from stacks.defaults import function_defaults
 from stacks.outputs import output
@@ -63,7 +63,7 @@ class Broker(cdk.Stack):
                 "RESULTS_BUCKET": storage.results.bucket_name,
                 "RESULTS_KEY_ARN": storage.key.key_arn,
                 "CLUSTER": scanners.cluster.cluster_name,
-                "TASK_DEFINITION": scanners.siteaudit.arn,
+                "TASK_DEFINITION": scanners.siteaudit.family,
                 "SUBNETS": cdk.Fn.join(",", scanners.task_subnets),
                 "SECURITY_GROUPS": scanners.scan_group.security_group_id,
                 "AUDIT_SETTINGS": self._settings.audit_settings,
@@ -78,17 +78,20 @@ class Broker(cdk.Stack):
         launch.may(
             "s3:GetObject", on=[objects(storage.lists, "*")], because="Whoever uploads a list names it."
         )
+        # Without this S3 says "forbidden" of a list that is only missing.
+        launch.may("s3:ListBucket", on=[storage.lists.bucket_arn])
         # It signs the task's own reading and uploading, so it must be allowed to do both.
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/request.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
         launch.may(
             "ecs:RunTask",
-            on=[scanners.siteaudit.arn],
+            on=[revisions(scanners.siteaudit.family)],
             when={
                 "ArnEquals": {"ecs:cluster": scanners.cluster.cluster_arn},
                 "BoolIfExists": {"ecs:enable-execute-command": "false"},
             },
+            because="Each promotion of an image makes a revision, and the latest one is run.",
         )
         launch.may(
             "ecs:TagResource",
@@ -135,7 +138,8 @@ class Broker(cdk.Stack):
             on=[storage.results.bucket_arn],
             when={"StringLike": {"s3:prefix": "results/*"}},
         )
-        ingest.may_use_key("dynamodb", "s3", write=True)
+        ingest.may_use_key("dynamodb", write=True)
+        ingest.may_use_key("s3")
         return ingest
 
     def _watch(self) -> RuntimeFunction:
@@ -164,7 +168,7 @@ class Broker(cdk.Stack):
             because=_NAMES,
         )
         watch.may("lambda:InvokeFunction", on=[self.launch.function.function_arn])
-        watch.may_use_key("dynamodb", "s3", write=True)
+        watch.may_use_key("dynamodb", write=True)
         return watch
 
     # ------------------------------------------------------------ what wakes them

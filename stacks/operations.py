@@ -11,6 +11,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
+from glovebox_constructs.policies import statements
 from glovebox_constructs.runtime_function import RuntimeFunction
 from stacks.audit import CLOSE_RUNS, Audit
 from stacks.broker import Broker
@@ -22,6 +23,8 @@ from stacks.storage import Storage
 NAMESPACE = "Glovebox"
 WATCHED_HOURS = 26
 """A daily run may take two hours before somebody should look."""
+ANSWERING = ("Launch", "AuditApi")
+"""Units that tell their caller what is wrong; the others refuse by a line in the log."""
 WAITS_FOR_NOTICE = {
     "scanId": {"S": ["run"]},
     "publishedAt": {"S": [{"exists": True}]},
@@ -39,6 +42,9 @@ class Operations(cdk.Stack):
         self.topic = sns.Topic(
             self, "Topic", display_name="Glovebox", master_key=storage.key, enforce_ssl=True
         )
+        here = {"Account": cdk.Aws.ACCOUNT_ID, "Partition": cdk.Aws.PARTITION, "Region": cdk.Aws.REGION}
+        for statement in statements("topic_policy", {"Topic": self.topic.topic_arn, **here}):
+            self.topic.add_to_resource_policy(statement)
         for address in settings.emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(address))
         self.failures = FailureQueue(self, "Failures", key=storage.key)
@@ -85,14 +91,16 @@ class Operations(cdk.Stack):
 
     # ------------------------------------------------------------ alarms
 
-    def _counted(self, unit: RuntimeFunction, name: str, fields: dict[str, str]) -> cloudwatch.Metric:
-        """Counts a unit's log lines that have these fields."""
+    def _counted(
+        self, unit: RuntimeFunction, name: str, fields: dict[str, str], *, of: str = ""
+    ) -> cloudwatch.Metric:
+        """Counts a unit's log lines that have these fields; `of` tells units apart that count as one."""
         pattern = logs.FilterPattern.all(
             *(logs.FilterPattern.string_value(f"$.{field}", "=", value) for field, value in fields.items())
         )
         counter = logs.MetricFilter(
             self,
-            f"{name}Count",
+            f"{of}{name}Count",
             log_group=unit.log_group,
             metric_namespace=NAMESPACE,
             metric_name=name,
@@ -113,7 +121,8 @@ class Operations(cdk.Stack):
         self._alarm(
             "SecondUpload", second, "A report was uploaded twice: somebody kept a form that was used."
         )
-        if settings.schedule != "off":
+        self._alarm_about_refusals()
+        if settings.is_daily:
             self._alarm(
                 "NoRun",
                 self._runs,
@@ -122,6 +131,19 @@ class Operations(cdk.Stack):
                 periods=WATCHED_HOURS,
                 missing=cloudwatch.TreatMissingData.BREACHING,
             )
+
+    def _alarm_about_refusals(self) -> None:
+        """All units that refuse events count as one: each refusal is rare, and its log names the unit."""
+        refused = [
+            self._counted(unit, "EventsRefused", {"message": "event refused"}, of=name)
+            for name, unit in self._units.items()
+            if name not in ANSWERING
+        ]
+        self._alarm(
+            "EventRefused",
+            refused[0],
+            "A function got an event that nothing of ours sends; its log says which and why.",
+        )
 
     def _alarm_about_units(self) -> None:
         for name, unit in self._units.items():

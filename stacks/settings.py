@@ -34,6 +34,10 @@ UNPROMOTED = "unpromoted"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
+_DAILY = re.compile(
+    r"cron\(\S+ \S+ [*?] \* [*?] \*\)"  # minutes, hours; every day of the month, month, day of the week, year
+    r"|rate\((1 day|[0-9]+ minutes?|([1-9]|1[0-9]|2[0-4]) hours?)\)"
+)
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/\S+")
 
@@ -70,6 +74,11 @@ class Settings:
     def platform(self) -> str:
         """What uv calls the machine that the bundles run on."""
         return self.bundle_platform or f"{ARCHITECTURES[self.architecture]}-{PYTHONS[self.python]}"
+
+    @property
+    def is_daily(self) -> bool:
+        """Whether the list is audited every day, so that a day without a run is worth an alarm."""
+        return _DAILY.fullmatch(self.schedule) is not None
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> Settings:

@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from glovebox.sites.item import SUMMARY_ATTRIBUTES
 from glovebox_constructs.buckets import LogBucket, PrivateBucket, UploadOnlyBucket
 from glovebox_constructs.policies import statements
 from glovebox_constructs.tables import EncryptedTable, text
@@ -15,6 +16,8 @@ from stacks.outputs import output
 from stacks.settings import Settings
 
 BY_DOMAIN = "by-domain"
+INDEX_KEYS = ("FQDN", "scanDate", "domain")
+"""Those of table and index, which every index carries."""
 
 HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
@@ -37,7 +40,9 @@ class Storage(cdk.Stack):
             index_name=BY_DOMAIN,
             partition_key=text("domain"),
             sort_key=text("scanDate"),
-            projection_type=dynamodb.ProjectionType.ALL,
+            # Without the records themselves: a history of a domain reads kilobytes instead of megabytes.
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=[name for name in SUMMARY_ATTRIBUTES if name not in INDEX_KEYS],
         )
         self.registry = self._table("Registry", hash="kind", range="name", expires="expires")
         self.logs = LogBucket(self, "Logs", disposable=settings.disposable, forget_after=LOG_LIFE)

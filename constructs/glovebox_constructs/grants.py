@@ -55,6 +55,11 @@ def tasks(cluster: ecs.ICluster) -> str:
     return f"arn:{cdk.Aws.PARTITION}:ecs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:task/{name}/*"
 
 
+def revisions(family: str) -> str:
+    """ARN of all revisions of a task definition: a change of the definition makes a new one."""
+    return f"arn:{cdk.Aws.PARTITION}:ecs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:task-definition/{family}:*"
+
+
 # What `resolve` gives is CloudFormation's JSON, which has no narrower type.
 def _as_nag_shows(resolved: Any) -> str:
     """A resource as cdk-nag writes it into the name of a finding."""

@@ -149,6 +149,7 @@ class ImageFactory(Construct):
 
 _PUSH = [
     "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
     "ecr:CompleteLayerUpload",
     "ecr:DescribeImages",
     "ecr:InitiateLayerUpload",

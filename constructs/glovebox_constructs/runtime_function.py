@@ -24,6 +24,15 @@ from glovebox_constructs.unit_code import function_code
 STREAM_RETRIES = 5
 """With bisection, a record that breaks a function is in the failure queue within minutes."""
 STREAM_BATCH = 10
+NETWORK_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+"""What Lambda needs of a role to place a function into a network."""
 OLDEST_EVENT = cdk.Duration.hours(6)
 
 
@@ -162,15 +171,18 @@ class RuntimeFunction(Construct):
         config.node.add_dependency(self.role)
 
     def _may_have_network_interfaces(self) -> None:
-        self.may(
-            "ec2:CreateNetworkInterface",
-            "ec2:DeleteNetworkInterface",
-            "ec2:DescribeNetworkInterfaces",
-            "ec2:DescribeSubnets",
-            "ec2:AssignPrivateIpAddresses",
-            "ec2:UnassignPrivateIpAddresses",
-            on=["*"],
-            because="Lambda places its network interfaces with the function's role, before our code runs.",
+        """Lambda places its network interfaces with the function's role; the function's own code may not."""
+        because = "Lambda places its network interfaces with the function's role, before our code runs."
+        self.may(*NETWORK_INTERFACES, on=["*"], because=because)
+        # A policy of its own, because the function waits for the role's other one.
+        kept = iam.Policy(self, "InterfacesAreLambdasAlone", roles=[self.role])
+        kept.add_statements(
+            iam.PolicyStatement(
+                effect=iam.Effect.DENY,
+                actions=list(NETWORK_INTERFACES),
+                resources=["*"],
+                conditions={"ArnEquals": {"lambda:SourceFunctionArn": self.function.function_arn}},
+            )
         )
 
 

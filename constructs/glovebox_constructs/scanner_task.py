@@ -66,10 +66,14 @@ class ScannerTask(Construct):
             removal_policy=cdk.RemovalPolicy.DESTROY if disposable else cdk.RemovalPolicy.RETAIN,
         )
         self.execution_role = self._execution_role(repositories, handoff, key)
+        # Named, because each change makes a new revision with an ARN of its own: a stack that imported that
+        # ARN would keep this one from ever changing, and with it every promotion of an image.
+        self.family = f"{cdk.Stack.of(self).stack_name}-{id}"
         # The library's own task definition always makes a task role; here there is to be none.
         definition = ecs.CfnTaskDefinition(
             self,
             "Definition",
+            family=self.family,
             requires_compatibilities=["FARGATE"],
             network_mode="awsvpc",
             cpu=str(cpu),
@@ -111,6 +115,7 @@ class ScannerTask(Construct):
             definition, "AwsSolutions-ECS7", "What the scanner prints may hold secrets, so it goes nowhere."
         )
         self.arn = definition.ref
+        """Of the present revision, for people; whoever runs tasks names the family and gets the latest."""
 
     def _execution_role(self, repositories: list[str], handoff: s3.IBucket, key: kms.IKey) -> iam.Role:
         """What Fargate does for the task, before any of its containers runs."""

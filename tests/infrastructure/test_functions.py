@@ -39,6 +39,7 @@ NETWORK_INTERFACES = {
     "ec2:UnassignPrivateIpAddresses": {"*"},
 }
 TASKS = "arn:aws:ecs:region:account:task/Cluster/*"
+REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-SiteAudit:*"
 CHANGE_SCANS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("GetItem", "PutItem", "UpdateItem")}
 CLOSE_RUNS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("DeleteItem", "GetItem", "PutItem", "Query")}
 
@@ -48,7 +49,8 @@ MAY = {
         "dynamodb:Query": {"Scans.Arn"},
         "s3:GetObject": {"Lists.Arn/*", "HandOff.Arn/handoff/*/request.json"},
         "s3:PutObject": {"HandOff.Arn/handoff/*", "Results.Arn/results/*"},
-        "ecs:RunTask": {"SiteAuditDefinition"},
+        "s3:ListBucket": {"Lists.Arn"},
+        "ecs:RunTask": {REVISIONS},
         "ecs:TagResource": {TASKS},
         "iam:PassRole": {"SiteAuditExecutionRole.Arn"},
     },
@@ -101,7 +103,7 @@ MAY = {
 KEY_SERVICES = {
     "Launch": {"dynamodb", "s3", "sqs"},
     "Ingest": {"dynamodb", "s3", "sqs"},
-    "Watch": {"dynamodb", "s3", "sqs"},
+    "Watch": {"dynamodb", "sqs"},
     "Publish": {"dynamodb", "s3", "sqs"},
     "Enrich": {"dynamodb", "secretsmanager", "sqs"},
     "AuditApi": {"dynamodb", "sqs"},
@@ -125,7 +127,8 @@ def _statements(assembly: Assembly, role: str) -> list[dict[str, object]]:
 def _granted(assembly: Assembly, role: str) -> dict[str, set[str]]:
     granted: defaultdict[str, set[str]] = defaultdict(set)
     for statement in _statements(assembly, role):
-        assert statement["Effect"] == "Allow"
+        if statement["Effect"] == "Deny":
+            continue
         for action in listed(statement["Action"]):
             granted[action] |= {assembly.shown(each) for each in listed(statement["Resource"])}
     return dict(granted)
@@ -160,6 +163,21 @@ def test_a_function_uses_our_key_only_through_the_services_that_it_calls(
             via = listed(condition["StringEquals"]["kms:ViaService"])
             services |= {assembly.shown(each).split(".")[0] for each in via}
     assert services == KEY_SERVICES[name]
+
+
+def test_the_code_of_ingest_may_not_do_what_lambda_does_with_its_role(assembly: Assembly) -> None:
+    [denied] = [each for each in _statements(assembly, "IngestRole") if each["Effect"] == "Deny"]
+    assert set(listed(denied["Action"])) == NETWORK_INTERFACES.keys()
+    condition = denied["Condition"]
+    assert isinstance(condition, dict)
+    assert assembly.shown(condition["ArnEquals"]["lambda:SourceFunctionArn"]) == "IngestFunction.Arn"
+
+
+def test_launch_runs_the_latest_revision_of_the_one_definition(assembly: Assembly) -> None:
+    [definition] = assembly.of("AWS::ECS::TaskDefinition")
+    told = _function(assembly, "Launch").properties["Environment"]["Variables"]
+    assert told["TASK_DEFINITION"] == definition.properties["Family"]
+    assert REVISIONS.endswith(f":task-definition/{definition.properties['Family']}:*")
 
 
 def test_no_role_has_a_managed_policy(assembly: Assembly) -> None:

@@ -159,6 +159,24 @@ def test_a_buckets_own_rules_stand_in_its_policy(assembly: Assembly, bucket: str
         assert condition.keys() == statement.get("Condition", {}).keys()
 
 
+def test_services_use_the_key_for_this_account_alone_by_what_they_tell_of_themselves(
+    assembly: Assembly,
+) -> None:
+    """EventBridge and CloudFront do not tell the account: a condition on it would refuse them all."""
+    [key] = assembly.of("AWS::KMS::Key")
+    conditions = {
+        statement["Sid"]: {key for test in statement["Condition"].values() for key in test}
+        for statement in key.properties["KeyPolicy"]["Statement"]
+        if "Service" in statement["Principal"]
+    }
+    assert conditions == {
+        "LetCloudWatchLogsEncryptOurLogGroups": {"kms:EncryptionContext:aws:logs:arn"},
+        "LetCloudFrontDecryptWhatItServes": {"aws:SourceArn"},
+        "LetEventsReachEncryptedQueues": {"kms:EncryptionContext:aws:sqs:arn"},
+        "LetAlarmsReachEncryptedTopics": {"aws:SourceAccount"},
+    }
+
+
 def test_cloudfront_alone_is_let_into_buckets_by_their_policies(assembly: Assembly) -> None:
     for bucket in BUCKETS - {"Logs"}:
         allowed = {sid for sid, each in _policy(assembly, bucket).items() if each["Effect"] == "Allow"}

@@ -16,7 +16,8 @@ from cdk_nag import AwsSolutionsChecks
 
 from glovebox.errors import ConfigurationError
 from glovebox_constructs.grants import grant
-from tests.infrastructure.templates import CDK_CONTEXT, STACKS, Assembly
+from stacks.settings import Settings
+from tests.infrastructure.templates import CDK_CONTEXT, STACKS, Assembly, synthesize
 
 OUTPUTS = {
     "Storage": {
@@ -89,6 +90,46 @@ def test_templates_name_no_account_no_region_and_no_resource(assembly: Assembly)
     for resource in assembly.all():
         for name in names & resource.properties.keys():
             assert not isinstance(resource.properties[name], str), f"{resource.name} has a fixed {name}"
+
+
+def _exports(assembly: Assembly) -> dict[str, str]:
+    """Name → what it exports, as text."""
+    return {
+        output["Export"]["Name"]: json.dumps(output["Value"])
+        for template in assembly.templates.values()
+        for output in template["Outputs"].values()
+        if "Export" in output
+    }
+
+
+def test_what_one_stack_takes_from_another_outlives_a_change_of_settings(
+    assembly: Assembly, tmp_path: Path
+) -> None:
+    """CloudFormation changes no export that another stack uses: the deployment would stop halfway."""
+    digest = f"sha256:{'0' * 64}"
+    later = Settings(
+        shodan=True,
+        emails=("other@example.org",),
+        images=dict.fromkeys(("inlet", "outlet", "siteaudit"), digest),
+        domain="audit.example.org",
+        certificate="arn:aws:acm:us-east-1:111122223333:certificate/x",
+        schedule="off",
+        shard_hosts=50,
+    )
+    before, after = _exports(assembly), _exports(synthesize(tmp_path, later))
+    assert {name: after.get(name) for name in before} == before
+
+
+def test_no_stack_takes_a_resource_from_another_that_changes_by_being_replaced(assembly: Assembly) -> None:
+    """Their names are new ones after each change: revisions of tasks, versions of functions."""
+    replaced = {
+        resource.name
+        for resource in assembly.all()
+        if resource.type in {"AWS::ECS::TaskDefinition", "AWS::Lambda::Version"}
+    }
+    assert replaced
+    for value in _exports(assembly).values():
+        assert not [name for name in replaced if f'"{name}"' in value]
 
 
 def test_every_stack_can_be_deployed_after_those_before_it(assembly: Assembly) -> None:
