@@ -33,7 +33,7 @@ FUNCTION_TRIES = 3
 STREAM_TRIES = 6
 DEEPEST = 2
 """Functions that run inside another one's pause: three at once find what two do not."""
-TICK = {"tick": True}
+TICK: Event = {"tick": True}
 
 
 class CrashError(Exception):
