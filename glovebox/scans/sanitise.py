@@ -1,4 +1,4 @@
-"""Taking out of strings what acts on whoever shows them: controls, ANSI sequences, bidirectional marks."""
+"""Taking out of strings what acts on whoever shows them: controls, ANSI sequences, marks that nobody sees."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ _ANSI = re.compile(
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC, DCS, SOS, PM, APC
     r"|\x1b[ -/]*[0-~]"  # two-byte escapes
 )
-_HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-"""C0, DEL, C1; the bidirectional controls of UAX 9; the byte order mark."""
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""C0, DEL, C1; the bidirectional controls of UAX 9; what has no width, tags among it, which can carry a text
+that people do not see and programs read; surrogates, which are no characters."""
 
 
 def plain(text: str) -> str:

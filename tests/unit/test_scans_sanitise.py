@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from glovebox.scans.sanitise import plain, plain_struct
+from glovebox.siteaudit.web.clean import clean
 from tests.records import good_record
 
 
@@ -48,3 +51,10 @@ def test_every_string_of_a_record_is_cleaned_down_to_the_keys_of_its_maps() -> N
     assert cleaned.https_response is not None
     assert cleaned.https_response.headers == {"Server": "nginx"}
     assert replace(cleaned, site_title=record.site_title, https_response=record.https_response) == record
+
+
+def test_nothing_gets_through_that_the_auditor_itself_would_not_have_kept() -> None:
+    """A hostile scanner leaves out the auditor's own cleaning."""
+    for point in range(sys.maxunicode + 1):
+        if not clean(f"a{chr(point)}b", 9).removeprefix("a").removesuffix("b").strip():
+            assert plain(chr(point)).strip() == "", hex(point)
