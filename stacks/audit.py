@@ -81,7 +81,7 @@ class Audit(cdk.Stack):
             domain=settings.domain,
             certificate=settings.certificate,
         )
-        # Operations imports it unless there is a domain; an export that goes while it is used stops the whole.
+        # Operations imports it unless there is a domain; an export that goes while used stops a deployment.
         self.export_value(self.site.distribution.distribution_domain_name)
         output(self, "PublishFunction", self.publish.function.function_name)
         output(self, "AuditApiFunction", self.audit_api.function.function_name)
