@@ -56,6 +56,9 @@ READ_SECONDS = 900
 FORM_MARGIN_SECONDS = 600
 """The outlet may upload for this long after the deadline of the audit."""
 
+MAX_SCHEDULE_AGE = timedelta(days=30)
+"""An order may wait two weeks in a failure queue; files would carry the date of any other year."""
+
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
 _CONTENT_TYPES = {REPORT_FILE: JSON_LINES, MANIFEST_FILE: JSON}
@@ -193,13 +196,22 @@ class Launch:
         if order.scheduled_time is None:
             now, tail = self.clock(), self.token()
         else:
-            try:
-                now = datetime.fromisoformat(order.scheduled_time).astimezone(UTC)
-            except ValueError as error:
-                raise InputError("scheduledTime is no time.", fix="Use ISO 8601 with a Z.") from error
+            now = self._scheduled(order.scheduled_time)
             source = msgspec.json.encode([order.scheduled_time, order.list, names.hosts])
             tail = hashlib.sha256(source).hexdigest()[:8]
         return now, f"{now:%Y%m%dT%H%M%SZ}-{tail}"
+
+    def _scheduled(self, text: str) -> datetime:
+        try:
+            moment = datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise InputError("scheduledTime is no time.", fix="Use ISO 8601 with a Z.") from error
+        if abs(moment - self.clock()) > MAX_SCHEDULE_AGE:
+            raise InputError(
+                f"scheduledTime is more than {MAX_SCHEDULE_AGE.days} days away.",
+                fix="Leave it out: only a schedule gives it.",
+            )
+        return moment
 
     def _scans(self, run: Run, names: HostList) -> Iterator[Scan]:
         size, now = self.settings.shard_hosts, stamp(self.clock())

@@ -107,6 +107,8 @@ def test_a_list_that_is_not_there_is_said_so() -> None:
         {"retry": {"scanId": "x", "attempt": 1}},
         {"retry": {"scanId": "20260304T050607Z-0badcafe-0000", "attempt": 3}},
         {"hosts": ["a.example.com"], "scheduledTime": "yesterday"},
+        {"hosts": ["a.example.com"], "scheduledTime": "1970-01-01T00:00:00Z"},
+        {"hosts": ["a.example.com"], "scheduledTime": "0001-01-01T00:00:00+14:00"},
         [],
         None,
     ],
