@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE
-from glovebox.scans.sanitise import plain
+from glovebox.text import plain
 
 MAX_ENTRIES = 64
 """The auditor leaves four files; a folder full of them is a scanner that is up to something."""

@@ -14,11 +14,12 @@ from typing import IO
 
 import msgspec
 
-from glovebox.scans.sanitise import plain, plain_struct
+from glovebox.scans.sanitise import plain_struct
 from glovebox.scans.state import LISTED_REJECTIONS
 from glovebox.siteaudit.failures import FAILURES
 from glovebox.siteaudit.hosts import split_domain
 from glovebox.siteaudit.record import Failure, SiteRecord, from_json, to_json
+from glovebox.text import plain
 
 MAX_LINE_BYTES = 256 << 10
 """A record of a large site is 60 KB; DynamoDB holds 400 KB an item.

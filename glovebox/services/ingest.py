@@ -35,11 +35,11 @@ from glovebox.scans.model import (
 )
 from glovebox.scans.ports import Clock, Results, ScanStore, StoredVersion
 from glovebox.scans.report import ReportReader, bounded_lines
-from glovebox.scans.sanitise import plain
 from glovebox.scans.state import Scan, finished, given_up, ingesting
 from glovebox.siteaudit.record import SiteRecord
 from glovebox.sites.item import SiteItem, item_of
 from glovebox.sites.ports import Registry, SiteStore
+from glovebox.text import plain
 
 _KEY = re.compile(
     rf"results/(?P<scan>{SCAN_ID.pattern})/(?P<attempt>[1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}"

@@ -21,7 +21,6 @@ from glovebox.errors import ConflictError, InputError, NotFoundError, UpstreamEr
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import MAX_ATTEMPTS, SCAN_ID, ScanState, handoff_key
 from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Stopper
-from glovebox.scans.sanitise import plain
 from glovebox.scans.state import (
     Run,
     Scan,
@@ -34,6 +33,7 @@ from glovebox.scans.state import (
     stamp,
     stopped,
 )
+from glovebox.text import plain
 
 WAITING_SECONDS = 60
 """A scan that `launch` has not come to yet is left to it for so long."""

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 
+from glovebox.dates import iso
 from glovebox.siteaudit.certificates.judge import Judgement
-from glovebox.siteaudit.certificates.text import iso
 from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import Stage, make_failure
 from glovebox.siteaudit.hosts import split_domain

@@ -11,12 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from glovebox.siteaudit.record import Failure
-
-MAX_DETAIL = 2_048
-"""What `record.Text` holds; a longer detail is cut, because a server may have written it."""
-MAX_WHERE = 256
-"""What `record.Word` holds."""
+from glovebox.siteaudit.record import MAX_TEXT, MAX_WORD, Failure
 
 
 class Fault(StrEnum):
@@ -238,6 +233,6 @@ def make_failure(failure_class: str, detail: str = "", where: str = "") -> Failu
         stage=kind.stage,
         fault=kind.fault,
         fix=kind.fix,
-        detail=detail[:MAX_DETAIL],
-        where=where[:MAX_WHERE],
+        detail=detail[:MAX_TEXT],
+        where=where[:MAX_WORD],
     )

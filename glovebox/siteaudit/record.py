@@ -13,11 +13,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-Word = Annotated[str, Meta(max_length=256)]
+MAX_WORD = 256
+MAX_TEXT = 2_048
+MAX_HEADER_TEXT = 4_096
+
+Word = Annotated[str, Meta(max_length=MAX_WORD)]
 """A name, a token, a version: one word or a few."""
-Text = Annotated[str, Meta(max_length=2_048)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 """A sentence, a title, an address on the web."""
-HeaderText = Annotated[str, Meta(max_length=4_096)]
+HeaderText = Annotated[str, Meta(max_length=MAX_HEADER_TEXT)]
 Count = Annotated[int, Meta(ge=0, le=1 << 40)]
 Number = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 """Days, scores, codes.  Without a bound JSON holds whole numbers of any length, and tables do not."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from glovebox.scans.sanitise import plain
 from glovebox.scans.state import Run
 from glovebox.siteaudit.failures import FAILURES
 from glovebox.sites.changes import Changes, Difference
 from glovebox.sites.item import SiteSummary
+from glovebox.text import plain
 
 MAX_SUBJECT = 100
 """SNS refuses longer subjects, and anything but ASCII."""

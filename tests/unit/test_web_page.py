@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glovebox.siteaudit.web.body import Body, BombError, CorruptBodyError
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.markup import start_tags
 from glovebox.siteaudit.web.page import MAX_LINKS, decode, read_page, refresh_target
 from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
@@ -286,15 +285,3 @@ def test_a_bomb_is_told_from_a_long_page() -> None:
     long = Body("gzip", 1_000)
     long.feed(gzip.compress(bytes(n * n % 251 for n in range(3_000))))
     assert long.full
-
-
-@given(st.text(max_size=200), st.integers(1, 50))
-def test_clean_text_is_short_and_printable_on_one_line(text: str, limit: int) -> None:
-    cleaned = clean(text, limit)
-    assert len(cleaned) <= limit
-    assert not any(c < " " or "\x7f" <= c <= "\x9f" or c in "\u202e\u2066\ufeff" for c in cleaned)
-    cleaned.encode()
-
-
-def test_ansi_sequences_go_as_a_whole() -> None:
-    assert clean("a\x1b[31;1mb\x1b]c", 9) == "abc"

@@ -10,9 +10,10 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
+from glovebox.dates import iso
 from glovebox.siteaudit.certificates.documents import DocumentCache, DocumentError, UnreadableDocumentError
 from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert, without_warnings
-from glovebox.siteaudit.certificates.text import iso, printable
+from glovebox.text import visible
 
 MAX_CRL_BYTES = 10 << 20
 """Authorities cut their lists into parts of up to a few megabytes; a larger one is `unavailable`."""
@@ -62,7 +63,7 @@ def _read_list(data: bytes) -> RevocationList:
             crl, crl.issuer.public_bytes(), crl.last_update_utc, crl.next_update_utc, _scope(crl.extensions)
         )
     except READ_ERRORS as error:
-        raise UnreadableDocumentError(f"It is no revocation list: {printable(str(error), 200)}.") from error
+        raise UnreadableDocumentError(f"It is no revocation list: {visible(str(error), 200)}.") from error
 
 
 def _scope(extensions: x509.Extensions) -> tuple[str, ...]:
@@ -91,9 +92,9 @@ async def check_crl(
         try:
             revocations = await lists.get(url)
         except UnreadableDocumentError as error:
-            answer = CrlAnswer("invalid", f"{printable(url, 200)}: {error.reason}")
+            answer = CrlAnswer("invalid", f"{visible(url, 200)}: {error.reason}")
         except DocumentError as error:
-            answer = CrlAnswer("unavailable", f"{printable(url, 200)}: {error.reason}")
+            answer = CrlAnswer("unavailable", f"{visible(url, 200)}: {error.reason}")
         else:
             with without_warnings():
                 answer = _look_up(leaf, issuer, revocations, url, now)
@@ -114,7 +115,7 @@ def _look_up(leaf: Cert, issuer: Cert, revocations: RevocationList, url: str, no
             )
     except READ_ERRORS as error:
         return CrlAnswer(
-            "invalid", f"An entry of the revocation list cannot be read: {printable(str(error), 200)}."
+            "invalid", f"An entry of the revocation list cannot be read: {visible(str(error), 200)}."
         )
     if revocations.next_update is None or revocations.next_update < now - CLOCK_SKEW:
         ended = iso(revocations.next_update) if revocations.next_update else "a time that it does not say"

@@ -9,6 +9,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
+from glovebox.dates import iso
 from glovebox.siteaudit.certificates.crl import (
     MAX_CRL_BYTES,
     CrlAnswer,
@@ -35,11 +36,19 @@ from glovebox.siteaudit.certificates.rules import (
     reasons_of,
     warnings_of,
 )
-from glovebox.siteaudit.certificates.text import MAX_TEXT, MAX_WORD, iso, printable
 from glovebox.siteaudit.certificates.timestamps import MalformedTimestampsError, read_timestamps
 from glovebox.siteaudit.certificates.trust import TrustStore
 from glovebox.siteaudit.failures import make_failure
-from glovebox.siteaudit.record import STATUS_CODES, CertData, CertificateReport, CertificateSummary, Failure
+from glovebox.siteaudit.record import (
+    MAX_TEXT,
+    MAX_WORD,
+    STATUS_CODES,
+    CertData,
+    CertificateReport,
+    CertificateSummary,
+    Failure,
+)
+from glovebox.text import visible
 
 MAX_CHAIN = 20
 """Certificates of one server that are looked at, and that the record holds; real chains have two to four."""
@@ -196,7 +205,7 @@ async def _fetch_issuers(cert: Cert, documents: IssuerDocuments) -> tuple[tuple[
             return await documents.issuers.get(url), []
         except DocumentError as error:
             notes.append(
-                f"The issuer's certificate could not be fetched from {printable(url, 200)}: {error.reason}"
+                f"The issuer's certificate could not be fetched from {visible(url, 200)}: {error.reason}"
             )
     return (), notes
 
@@ -268,7 +277,7 @@ def _transparency_notes(path: Path, trust: TrustStore, scts: int) -> list[str]:
 
 
 def _names(leaf: Cert) -> list[str]:
-    names = [printable(name, MAX_WORD) for name in leaf.extensions.dns_names[:MAX_NAMES]]
+    names = [visible(name, MAX_WORD) for name in leaf.extensions.dns_names[:MAX_NAMES]]
     return (names + [str(address) for address in leaf.extensions.addresses[:MAX_NAMES]])[:MAX_NAMES]
 
 
@@ -312,7 +321,7 @@ def _cert_data(leaf: Cert, fqdn: str, reasons: Sequence[Failure]) -> CertData:
 
 def _unreadable(detail: str) -> Judgement:
     """No certificate to speak of: every other answer stays unknown."""
-    failure = make_failure("invalid_chain", printable(detail))
+    failure = make_failure("invalid_chain", visible(detail, MAX_TEXT))
     data = CertData(
         cert_matches_hostname=None, status_code=STATUS_CODES["invalid_chain"], status_message=failure.detail
     )

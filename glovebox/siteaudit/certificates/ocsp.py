@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from glovebox.dates import iso
 from glovebox.siteaudit.certificates.crl import CLOCK_SKEW
 from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert, without_warnings
-from glovebox.siteaudit.certificates.text import iso, printable
+from glovebox.text import visible
 
 MAX_STAPLE_BYTES = 64 << 10
 """A staple with its responder's certificate is about 2 KB."""
@@ -59,7 +60,7 @@ def check_staple(staple: bytes | None, leaf: Cert, issuer: Cert | None, now: dat
             return replace(_judge(single, now), scts=_timestamps(response))
         except READ_ERRORS as error:
             return StapleAnswer(
-                "invalid", f"The stapled answer cannot be believed: {printable(str(error), 200)}."
+                "invalid", f"The stapled answer cannot be believed: {visible(str(error), 200)}."
             )
 
 

@@ -18,8 +18,8 @@ from cryptography.x509.verification import VerificationError
 from glovebox.siteaudit.certificates.names import subject_for_verifier
 from glovebox.siteaudit.certificates.oids import VERIFIED_SIGNATURES
 from glovebox.siteaudit.certificates.reading import Cert
-from glovebox.siteaudit.certificates.text import printable
 from glovebox.siteaudit.certificates.trust import MAX_DEPTH, TrustStore
+from glovebox.text import visible
 
 MAX_SIGNATURE_CHECKS = 32
 """Of one walk: a hostile server may send certificates that all claim to have issued each other."""
@@ -164,4 +164,4 @@ def _signed(cert: Cert, issuer: Cert) -> bool:
 def _plain(error: Exception) -> str:
     """The verifier's message without the part that repeats the certificate."""
     message = str(error).partition(" (encountered processing")[0]
-    return printable(message.removeprefix("validation failed: ").removeprefix("candidates exhausted: "), 300)
+    return visible(message.removeprefix("validation failed: ").removeprefix("candidates exhausted: "), 300)

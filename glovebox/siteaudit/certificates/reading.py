@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, r
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
 from glovebox.siteaudit.certificates.oids import CURVES, NAME_ATTRIBUTES, SIGNATURES
-from glovebox.siteaudit.certificates.text import MAX_TEXT, MAX_WORD, printable
+from glovebox.siteaudit.record import MAX_TEXT, MAX_WORD
+from glovebox.text import visible
 
 MAX_DER = 128 << 10
 """A certificate of 1,000 names and an RSA-16384 key is 60 KB; more is an attack on whoever reads it."""
@@ -124,7 +125,7 @@ class Cert:
     @property
     def title(self) -> str:
         """Short, for sentences: the common name, or the whole subject."""
-        return printable(
+        return visible(
             self.subject_map.get("commonName") or self.subject_text or "a nameless certificate", 120
         )
 
@@ -165,8 +166,8 @@ def _read(cert: x509.Certificate, fingerprint: str) -> Cert:
         fingerprint=fingerprint,
         subject=subject.public_bytes(),
         issuer=issuer.public_bytes(),
-        subject_text=printable(subject.rfc4514_string()),
-        issuer_text=printable(issuer.rfc4514_string()),
+        subject_text=visible(subject.rfc4514_string(), MAX_TEXT),
+        issuer_text=visible(issuer.rfc4514_string(), MAX_TEXT),
         subject_map=_name_map(subject),
         issuer_map=_name_map(issuer),
         serial=cert.serial_number,
@@ -189,7 +190,7 @@ def _or(defects: list[str], what: str, read: Callable[[], T], otherwise: T) -> T
 
 
 def _said(error: BaseException) -> str:
-    return printable(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 300)
+    return visible(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, 300)
 
 
 def read_key(cert: x509.Certificate) -> Key:
@@ -231,7 +232,7 @@ def _name_map(name: x509.Name) -> dict[str, str]:
             value = f"{parts[word]}, {value}"
         elif len(parts) == MAX_NAME_PARTS:
             continue
-        parts[word] = printable(value, MAX_TEXT)
+        parts[word] = visible(value, MAX_TEXT)
     return parts
 
 

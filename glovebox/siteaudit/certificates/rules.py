@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from glovebox.dates import iso
 from glovebox.siteaudit.certificates.names import matches
 from glovebox.siteaudit.certificates.oids import WEAK_SIGNATURES
 from glovebox.siteaudit.certificates.path import UNNAMEABLE, End, Path
 from glovebox.siteaudit.certificates.reading import Cert
-from glovebox.siteaudit.certificates.text import iso, listed, printable
 from glovebox.siteaudit.certificates.trust import TrustStore
 from glovebox.siteaudit.failures import make_failure
-from glovebox.siteaudit.record import Failure
+from glovebox.siteaudit.record import MAX_TEXT, Failure
+from glovebox.text import visible
 
 MOST_TELLING = (
     "revoked",
@@ -129,10 +130,10 @@ def _which(cert: Cert, leaf: Cert) -> str:
 
 
 def _mismatch(leaf: Cert, fqdn: str) -> str:
-    names = [printable(name, 120) for name in leaf.extensions.dns_names]
+    names = [visible(name, 120) for name in leaf.extensions.dns_names]
     names += [str(address) for address in leaf.extensions.addresses]
     if names:
-        return printable(f"The certificate is for {listed(names)}, not for {fqdn}.")
+        return visible(f"The certificate is for {_listed(names)}, not for {fqdn}.", MAX_TEXT)
     if leaf.extensions.has_names:
         return "The certificate's alternative names hold no DNS name and no address."
     return "The certificate has no subject alternative names; browsers ignore its common name."
@@ -168,9 +169,8 @@ def _ends_at_private_root(path: Path) -> bool:
 
 def missing_issuer(top: Cert) -> str:
     """The detail of an incomplete chain."""
-    return printable(
-        f"The server does not send the certificate of the issuer: {top.issuer_text or 'nameless'}."
-    )
+    issuer = top.issuer_text or "nameless"
+    return visible(f"The server does not send the certificate of the issuer: {issuer}.", MAX_TEXT)
 
 
 def _dates(cert: Cert, leaf: Cert, now: datetime) -> Iterator[Failure]:
@@ -216,9 +216,7 @@ def _form(cert: Cert, leaf: Cert) -> Iterator[Failure]:
     names = cert.extensions.dns_names
     bad = next((name for name in names if "\0" in name), None)
     if bad is not None:
-        yield make_failure(
-            "invalid_chain", f"{which} holds a name with a NUL character: {printable(bad, 200)}"
-        )
+        yield make_failure("invalid_chain", f"{which} holds a name with a NUL character: {visible(bad, 200)}")
 
 
 def _authority(path: Path) -> Iterator[Failure]:
@@ -249,6 +247,12 @@ def _sending(path: Path, sent: Sequence[Cert], now: datetime, trust: TrustStore)
         yield "The chain is sent in the wrong order: each certificate should be followed by its issuer."
     if unused:
         titles = [f"“{cert.title}”{' (expired)' if now > cert.not_after else ''}" for cert in unused]
-        yield f"Sent and no part of the chain: {listed(titles, 3)}."
+        yield f"Sent and no part of the chain: {_listed(titles, 3)}."
     if len(sent) > 1 + len(followers):
         yield "A certificate is sent more than once."
+
+
+def _listed(names: list[str], most: int = 5) -> str:
+    """`a, b, c and 7 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -8,11 +8,11 @@ Definitions are pshtt's, read for two endpoints.
 from __future__ import annotations
 
 from glovebox.siteaudit.hosts import split_domain
-from glovebox.siteaudit.record import Bod1801, CertificateReport
-from glovebox.siteaudit.web.clean import clean
+from glovebox.siteaudit.record import MAX_HEADER_TEXT, Bod1801, CertificateReport
 from glovebox.siteaudit.web.hsts import HSTS_YEAR, Hsts, parse_hsts
 from glovebox.siteaudit.web.url import Url
-from glovebox.siteaudit.web.visit import MAX_HEADER_VALUE, Visit
+from glovebox.siteaudit.web.visit import Visit
+from glovebox.text import clean
 
 PRELOAD_AGE = 10_886_400
 """Eighteen weeks, pshtt's measure of readiness; the preload list itself asks for a year by now."""
@@ -43,7 +43,7 @@ def bod1801(
         downgrades_https=downgrades,
         strictly_forces_https=forces,
         hsts=hsts is not None,
-        hsts_header=None if header is None else clean(header, MAX_HEADER_VALUE),
+        hsts_header=None if header is None else clean(header, MAX_HEADER_TEXT),
         hsts_max_age=hsts.max_age if hsts else None,
         hsts_entire_domain=bool(hsts and hsts.subdomains and _is_domain(fqdn)),
         hsts_preload_ready=_is_preload_ready(fqdn, hsts),

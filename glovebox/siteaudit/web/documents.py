@@ -11,11 +11,11 @@ from glovebox.siteaudit.addresses import public_address
 from glovebox.siteaudit.certificates.documents import DocumentError
 from glovebox.siteaudit.connect import Connector
 from glovebox.siteaudit.settings import AuditSettings
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
 from glovebox.siteaudit.web.tls import visiting_context
 from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
 from glovebox.siteaudit.web.visit import REDIRECT_STATUS, Resolve
+from glovebox.text import clean
 
 MAX_REDIRECTS = 3
 """Authorities move documents to content networks, once."""

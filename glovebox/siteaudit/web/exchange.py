@@ -18,9 +18,9 @@ from glovebox.errors import GloveboxError
 from glovebox.siteaudit.connect import ConnectError, Connector, Endpoint, failure_class_of
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.body import Body, BombError, CorruptBodyError
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.tls import tls_failure_class
 from glovebox.siteaudit.web.url import Url
+from glovebox.text import clean
 
 MAX_CHUNKS = 20_000
 """Pieces of one body: a megabyte in pieces of a byte costs seconds of our time and none of the server's."""

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from typing import Literal
 
 from glovebox.siteaudit.record import HeaderJudgement
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.cookies import Cookie
 from glovebox.siteaudit.web.csp import Directives, InvalidPolicyError, parse_policies
 from glovebox.siteaudit.web.exchange import Answer
 from glovebox.siteaudit.web.hsts import HSTS_YEAR, parse_hsts
 from glovebox.siteaudit.web.page import Page
 from glovebox.siteaudit.web.url import Url
+from glovebox.text import clean
 
 MAX_JUDGED_COOKIES = 40
 """A line each; more are summed up in one."""

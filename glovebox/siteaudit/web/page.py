@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from html import unescape
 
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.markup import Tag, start_tags
 from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
+from glovebox.text import clean
 
 MAX_TITLE = 512
 """Browsers show some 60 characters."""

@@ -13,25 +13,32 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from glovebox.dates import iso
 from glovebox.siteaudit import record
 from glovebox.siteaudit.connect import Connector
 from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import make_failure
-from glovebox.siteaudit.record import Failure, Hop, RedirectType, VersionName
+from glovebox.siteaudit.record import (
+    MAX_HEADER_TEXT,
+    MAX_TEXT,
+    MAX_WORD,
+    Failure,
+    Hop,
+    RedirectType,
+    VersionName,
+)
 from glovebox.siteaudit.settings import AuditSettings
-from glovebox.siteaudit.web.clean import clean
 from glovebox.siteaudit.web.cookies import CookieJar
 from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
 from glovebox.siteaudit.web.page import Page, decode, read_page, refresh_target
 from glovebox.siteaudit.web.tls import visiting_context
 from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
+from glovebox.text import clean
 
 REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 """RFC 9110, 15.4: those that send a visitor on; 300 and 304 do not."""
 MAX_HEADERS = 200
 """What the record holds of one answer."""
-MAX_HEADER_NAME = 256
-MAX_HEADER_VALUE = 4_096
 ORIGIN = "https://glovebox-audit.invalid"
 """Whose script the request pretends to be, to see which origins are let in: a name that cannot exist."""
 _HTML = ("text/html", "application/xhtml+xml")
@@ -102,7 +109,7 @@ class Visit:
         """The last request, for the record."""
         if self.last is None:
             return None
-        headers = {name: clean(value, MAX_HEADER_VALUE) for name, value in self.last.sent}
+        headers = {name: clean(value, MAX_HEADER_TEXT) for name, value in self.last.sent}
         return record.Request(
             headers=headers, request_time=self.last.asked_at, request_url=str(self.last.url)
         )
@@ -208,7 +215,7 @@ class Visitor:
         version = self._tls_version if url.host == self._fqdn else None
         tls = visiting_context(version) if url.scheme == "https" else None
         headers = request_headers(url, self._settings.user_agent, cookies)
-        asked_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        asked_at = iso(datetime.now(UTC))
         try:
             answer = await exchange(self._connector, address, url, headers, self._settings, tls=tls)
         except HttpError as error:
@@ -261,7 +268,7 @@ class _Way:
             Hop(
                 url=str(step.url),
                 status_code=step.answer.status,
-                location=None if location is None else clean(location, 2_048),
+                location=None if location is None else clean(location, MAX_TEXT),
                 kind=kind,
             )
         )
@@ -336,15 +343,15 @@ def recorded_headers(headers: Headers) -> tuple[dict[str, str], bool]:
     spelled: dict[str, str] = {}
     cut = False
     for name, value in headers:
-        key = spelled.setdefault(name.lower(), name[:MAX_HEADER_NAME])
-        whole = clean(value, MAX_HEADER_VALUE + 1)
+        key = spelled.setdefault(name.lower(), name[:MAX_WORD])
+        whole = clean(value, MAX_HEADER_TEXT + 1)
         if key in kept:
             whole = kept[key] + ("\n" if key.lower() == "set-cookie" else ", ") + whole
         elif len(kept) == MAX_HEADERS:
             cut = True
             continue
-        kept[key] = whole[:MAX_HEADER_VALUE]
-        cut = cut or len(whole) > MAX_HEADER_VALUE or len(name) > MAX_HEADER_NAME
+        kept[key] = whole[:MAX_HEADER_TEXT]
+        cut = cut or len(whole) > MAX_HEADER_TEXT or len(name) > MAX_WORD
     return kept, cut
 
 
