@@ -16,7 +16,7 @@ from stacks.broker import CHANGE_SCANS
 from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.settings import Settings
-from stacks.storage import BY_DOMAIN, Storage
+from stacks.storage import BY_DOMAIN, BY_NAME, Storage
 
 OPERATIONS = (
     "siteDetails",
@@ -170,9 +170,9 @@ class Audit(cdk.Stack):
             memory=512,
             concurrency=20,
         )
-        by_domain = f"{storage.sites.table_arn}/index/{BY_DOMAIN}"
+        indexes = [f"{storage.sites.table_arn}/index/{name}" for name in (BY_DOMAIN, BY_NAME)]
         audit_api.may("dynamodb:GetItem", "dynamodb:Query", on=[storage.sites.table_arn])
-        audit_api.may("dynamodb:Query", on=[by_domain, storage.registry.table_arn])
+        audit_api.may("dynamodb:Query", on=[*indexes, storage.registry.table_arn])
         audit_api.may(
             "s3:ListBucket",
             on=[storage.publication.bucket_arn],

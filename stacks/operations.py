@@ -18,7 +18,7 @@ from stacks.broker import Broker
 from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.settings import Settings
-from stacks.storage import Storage
+from stacks.storage import BY_NAME, Storage
 
 NAMESPACE = "Glovebox"
 WATCHED_HOURS = 26
@@ -83,7 +83,8 @@ class Operations(cdk.Stack):
             concurrency=1,
         )
         notify.may(*CLOSE_RUNS, on=[storage.scans.table_arn])
-        notify.may("dynamodb:BatchGetItem", "dynamodb:Query", on=[storage.sites.table_arn])
+        notify.may("dynamodb:BatchGetItem", on=[storage.sites.table_arn])
+        notify.may("dynamodb:Query", on=[f"{storage.sites.table_arn}/index/{BY_NAME}"])
         notify.may("sns:Publish", on=[self.topic.topic_arn])
         notify.may_use_key("dynamodb", "sns", write=True)
         notify.follow(storage.scans, WAITS_FOR_NOTICE)

@@ -16,8 +16,7 @@ from stacks.outputs import output
 from stacks.settings import Settings
 
 BY_DOMAIN = "by-domain"
-INDEX_KEYS = ("FQDN", "scanDate", "domain")
-"""Those of table and index, which every index carries."""
+BY_NAME = "by-name"
 
 HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
@@ -36,14 +35,8 @@ class Storage(cdk.Stack):
         self.key = self._key()
         self.scans = self._table("Scans", hash="runId", range="scanId", streams=True)
         self.sites = self._table("Sites", hash="FQDN", range="scanDate")
-        self.sites.add_global_secondary_index(
-            index_name=BY_DOMAIN,
-            partition_key=text("domain"),
-            sort_key=text("scanDate"),
-            # Without the records themselves: a history of a domain reads kilobytes instead of megabytes.
-            projection_type=dynamodb.ProjectionType.INCLUDE,
-            non_key_attributes=[name for name in SUMMARY_ATTRIBUTES if name not in INDEX_KEYS],
-        )
+        self._index_of_summaries(BY_DOMAIN, "domain")
+        self._index_of_summaries(BY_NAME, "FQDN")
         self.registry = self._table("Registry", hash="kind", range="name", expires="expires")
         self.logs = LogBucket(self, "Logs", disposable=settings.disposable, forget_after=LOG_LIFE)
         self.lists = self._bucket("Lists", versioned=True, forget_old_versions_after=OLD_VERSION_LIFE)
@@ -85,6 +78,20 @@ class Storage(cdk.Stack):
             disposable=self._disposable,
             streams=streams,
             expires=expires,
+        )
+
+    def _index_of_summaries(self, name: str, hash: str) -> None:
+        """An index without the records: a page of a history reads kilobytes of it, not megabytes of them.
+
+        The public may ask for histories, and each request costs what it reads.
+        """
+        keys = {"FQDN", "scanDate", hash}
+        self.sites.add_global_secondary_index(
+            index_name=name,
+            partition_key=text(hash),
+            sort_key=text("scanDate"),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=[each for each in SUMMARY_ATTRIBUTES if each not in keys],
         )
 
     def _bucket(

@@ -1,4 +1,8 @@
-"""The `sites` table (hash `FQDN`, range `scanDate`; index `by-domain`: hash `domain`, range `scanDate`)."""
+"""The `sites` table: hash `FQDN`, range `scanDate`.
+
+Its indexes hold summaries alone, so that a page of a history reads kilobytes: `by-domain` (hash `domain`,
+range `scanDate`), and `by-name` under the keys of the table.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 BY_DOMAIN = "by-domain"
+BY_NAME = "by-name"
 _AT_ONCE = 8
 """Single queries in flight: 50,000 sites' last records come within a minute or two."""
 _KEY = ("FQDN", "scanDate")
@@ -71,7 +76,9 @@ class DynamoSiteStore:
         return str(from_wire(answer["Item"])["record"]).encode() if "Item" in answer else None
 
     def history(self, fqdn: str, *, before: str | None, limit: int) -> Page[SiteSummary]:
-        items, end = self._newest("FQDN", fqdn, limit=limit, projection=SUMMARY_ATTRIBUTES, before=before)
+        items, end = self._newest(
+            "FQDN", fqdn, limit=limit, projection=SUMMARY_ATTRIBUTES, before=before, index=BY_NAME
+        )
         return Page(msgspec.convert(items, list[SiteSummary]), (str(end["scanDate"]),) if end else None)
 
     def domain_history(self, domain: str, *, after: tuple[str, ...] | None, limit: int) -> Page[SiteSummary]:

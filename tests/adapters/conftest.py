@@ -9,7 +9,7 @@ import pytest
 from moto import mock_aws
 
 from glovebox.adapters.aws import client
-from glovebox.adapters.dynamodb_sites import BY_DOMAIN
+from glovebox.adapters.dynamodb_sites import BY_DOMAIN, BY_NAME
 from glovebox.sites.item import SUMMARY_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -54,16 +54,17 @@ def dynamodb(aws: None) -> DynamoDBClient:
         ],
         GlobalSecondaryIndexes=[
             {
-                "IndexName": BY_DOMAIN,
+                "IndexName": name,
                 "KeySchema": [
-                    {"AttributeName": "domain", "KeyType": "HASH"},
+                    {"AttributeName": key, "KeyType": "HASH"},
                     {"AttributeName": "scanDate", "KeyType": "RANGE"},
                 ],
                 "Projection": {
                     "ProjectionType": "INCLUDE",
-                    "NonKeyAttributes": sorted(set(SUMMARY_ATTRIBUTES) - {"FQDN", "scanDate", "domain"}),
+                    "NonKeyAttributes": sorted(set(SUMMARY_ATTRIBUTES) - {"FQDN", "scanDate", key}),
                 },
             }
+            for name, key in {BY_DOMAIN: "domain", BY_NAME: "FQDN"}.items()
         ],
         BillingMode="PAY_PER_REQUEST",
     )

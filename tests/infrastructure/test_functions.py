@@ -87,13 +87,18 @@ MAY = {
     },
     "AuditApi": {
         "dynamodb:GetItem": {"Sites.Arn"},
-        "dynamodb:Query": {"Sites.Arn", "Sites.Arn/index/by-domain", "Registry.Arn"},
+        "dynamodb:Query": {
+            "Sites.Arn",
+            "Sites.Arn/index/by-domain",
+            "Sites.Arn/index/by-name",
+            "Registry.Arn",
+        },
         "s3:ListBucket": {"Publication.Arn"},
     },
     "Notify": {
         **CLOSE_RUNS,
         "dynamodb:BatchGetItem": {"Sites.Arn"},
-        "dynamodb:Query": {"Scans.Arn", "Sites.Arn"},
+        "dynamodb:Query": {"Scans.Arn", "Sites.Arn/index/by-name"},
         "sns:Publish": {"Topic"},
         **STREAM,
     },

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from glovebox.adapters.dynamodb_sites import BY_DOMAIN, BY_NAME
 from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
+from glovebox.sites.item import SUMMARY_ATTRIBUTES
 from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings
 from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
@@ -56,11 +58,19 @@ def test_tables_have_the_keys_of_the_architecture(assembly: Assembly) -> None:
     }
     scans = assembly.one("AWS::DynamoDB::Table", "Scans")
     assert scans.properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
-    [index] = assembly.one("AWS::DynamoDB::Table", "Sites").properties["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == "by-domain"
-    assert [key["AttributeName"] for key in index["KeySchema"]] == ["domain", "scanDate"]
     registry = assembly.one("AWS::DynamoDB::Table", "Registry")
     assert registry.properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_indexes_hold_summaries_and_no_records(assembly: Assembly) -> None:
+    """The public asks for histories: with the records in it, a page of one would be megabytes."""
+    indexes = assembly.one("AWS::DynamoDB::Table", "Sites").properties["GlobalSecondaryIndexes"]
+    keys = {each["IndexName"]: [key["AttributeName"] for key in each["KeySchema"]] for each in indexes}
+    assert keys == {BY_DOMAIN: ["domain", "scanDate"], BY_NAME: ["FQDN", "scanDate"]}
+    for index in indexes:
+        carried = {*index["Projection"]["NonKeyAttributes"], *keys[index["IndexName"]], "FQDN", "scanDate"}
+        assert carried == set(SUMMARY_ATTRIBUTES)
+        assert index["Projection"]["ProjectionType"] == "INCLUDE"
 
 
 def test_no_bucket_can_be_public(assembly: Assembly) -> None:
