@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import msgspec
 from glovebox.scans.airlock import REQUEST_FILE, in_folder, no_new_privileges, out_folder
 from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE, SiteScanRequest
 from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.loop import loop_factory
 from glovebox.siteaudit.record import to_json
 
 OK, DEFECT, UNUSABLE, CRASHED = 0, 1, 2, 3
@@ -47,7 +47,7 @@ def _audit(request_file: Path, report: Path) -> int:
     except (OSError, msgspec.DecodeError) as error:
         _log.error("the request cannot be read: %s", error)
         return UNUSABLE
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_write_report(request, report))
 
 
@@ -73,15 +73,6 @@ def _log_to(path: Path) -> None:
         level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     sys.excepthook = lambda kind, error, trace: _log.critical("crashed", exc_info=(kind, error, trace))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed: it halves the time."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

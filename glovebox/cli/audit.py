@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from glovebox.errors import InputError
 from glovebox.scans.model import MAX_RUN_HOSTS
 from glovebox.scans.state import stamp
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
+from glovebox.siteaudit.loop import loop_factory
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.sites.shodan import ShodanCache, ShodanPort
 
@@ -104,7 +105,7 @@ def run(args: argparse.Namespace, engine: Engine | None = None) -> int:
         audit = Audit(
             journal, settings, engine or _engine(), console, shodan, sys.stdout.buffer if args.json else None
         )
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(audit.run())
         run_summary = audit.summary()
         files = [] if scratch else journal.publish(run_summary, audit.answers)
@@ -238,12 +239,3 @@ def _say_what_is_missing(console: Console, audit: Audit, folder: Path | None) ->
         say(console, f"Interrupted: {missing} of {len(audit.hosts)} sites have no record.")
         if folder:
             say(console, f"Go on with: glovebox audit --resume -o {folder}")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's where it is installed: it halves the time."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

@@ -6,8 +6,6 @@ https://wiki.mozilla.org/Security/Server_Side_TLS.  Version 6.0 is the same with
 
 from __future__ import annotations
 
-GUIDELINE = "5.8"
-
 TLS13_SUITES = frozenset(
     {
         "TLS_AES_128_GCM_SHA256",

@@ -16,6 +16,7 @@ from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import Dns
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.documents import HttpDocuments
+from glovebox.siteaudit.web.report import judge_headers
 from glovebox.siteaudit.web.url import site_url
 from glovebox.siteaudit.web.visit import Visit, Visitor, recorded_headers
 
@@ -292,6 +293,10 @@ async def test_what_was_cut_is_noted() -> None:
     assert found.response is not None
     assert found.response.html_size == 1_024
     assert len(found.notes) == 2
+    report = judge_headers(fqdn="site.test", http=found, https=None, certificate_valid=False)
+    assert report is not None
+    said = [line.reason for line in report.judgements if line.header == "Answer"]
+    assert said == list(found.notes)
 
 
 def test_recorded_headers_stay_within_the_records_limits() -> None:

@@ -75,7 +75,6 @@ class Extensions:
     signs_certificates: bool = True
     signs_crls: bool = True
     serves_tls: bool = True
-    signs_ocsp: bool = False
     must_staple: bool = False
     crl_urls: tuple[str, ...] = ()
     issuer_urls: tuple[str, ...] = ()
@@ -256,7 +255,6 @@ def _read_extensions(extensions: x509.Extensions) -> Extensions:
             p in purposes
             for p in (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
         ),
-        signs_ocsp=purposes is not None and ExtendedKeyUsageOID.OCSP_SIGNING in purposes,
         must_staple=features is not None and x509.TLSFeatureType.status_request in features,
         crl_urls=_crl_urls(_find(values, x509.CRLDistributionPoints)),
         issuer_urls=_issuer_urls(_find(values, x509.AuthorityInformationAccess)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from glovebox.siteaudit.record import HeaderReport
+from glovebox.siteaudit.record import HeaderJudgement, HeaderReport
 from glovebox.siteaudit.web.headers import judgements_of
 from glovebox.siteaudit.web.observatory import Evidence, observe
 from glovebox.siteaudit.web.preload import is_preloaded
@@ -33,6 +33,7 @@ def judge_headers(
     if visit is None or visit.last is None:
         return None
     judgements = judgements_of(visit.last.answer, visit.last.url, visit.jar.cookies(), visit.page)
+    judgements += [HeaderJudgement(header="Answer", verdict="info", reason=note) for note in visit.notes]
     evidence = evidence_of(fqdn, http, https, certificate_valid=certificate_valid, preloaded=preloaded)
     if evidence is None:
         return HeaderReport(judgements=judgements)

@@ -130,13 +130,13 @@ class Visit:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was cut, in words."""
+        """What was cut or could not be read, in sentences."""
         if self.last is None:
             return ()
-        cut_body = (f"the page is longer than {self.last.html_size} bytes; the rest is not judged",)
-        cut_headers = ("headers beyond the record's limits are cut",)
+        cut_body = (f"The page is longer than {self.last.html_size} bytes; the rest is not judged.",)
+        cut_headers = ("Headers beyond the record's limits are cut.",)
         encoding = self.last.answer.undecoded
-        strange = (f"the body is in an encoding that was not asked for: {clean(encoding, 64)}",)
+        strange = (f"The body is in an encoding that was not asked for: {clean(encoding, 64)}.",)
         return (
             (cut_body if self.last.answer.truncated else ())
             + (cut_headers if recorded_headers(self.last.answer.headers)[1] else ())
