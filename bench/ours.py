@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-import uvloop
 
 from bench.sites import MIX, BenchFarm, Site
 from glovebox.siteaudit.connect import DirectConnector, Endpoint
 from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.record import TlsReport
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.tls.probe import probe_tls
@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
     mode, path, *rest = arguments
     farm = msgspec.json.decode(Path(path).read_bytes(), type=BenchFarm)
     count = int(rest[0]) if rest else len(farm.sites)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with audit_runner() as runner:
         summary = runner.run(run(mode, farm, count))
     print(msgspec.json.encode(summary).decode())
 

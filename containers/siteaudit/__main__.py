@@ -6,7 +6,6 @@ request that cannot be read.  `exit.json` is written last, so a killed auditor l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from logging.handlers import RotatingFileHandler
@@ -17,7 +16,7 @@ import msgspec
 from glovebox.scans.airlock import REQUEST_FILE, in_folder, no_new_privileges, out_folder
 from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE, SiteScanRequest
 from glovebox.siteaudit.engine import audit_sites
-from glovebox.siteaudit.loop import loop_factory
+from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.record import to_json
 
 OK, DEFECT, UNUSABLE, CRASHED = 0, 1, 2, 3
@@ -47,7 +46,7 @@ def _audit(request_file: Path, report: Path) -> int:
     except (OSError, msgspec.DecodeError) as error:
         _log.error("the request cannot be read: %s", error)
         return UNUSABLE
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with audit_runner() as runner:
         return runner.run(_write_report(request, report))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import secrets
 import sys
@@ -24,7 +23,7 @@ from glovebox.errors import InputError
 from glovebox.scans.model import MAX_RUN_HOSTS
 from glovebox.scans.state import stamp
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
-from glovebox.siteaudit.loop import loop_factory
+from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.sites.shodan import ShodanCache, ShodanPort
 
@@ -105,7 +104,7 @@ def run(args: argparse.Namespace, engine: Engine | None = None) -> int:
         audit = Audit(
             journal, settings, engine or _engine(), console, shodan, sys.stdout.buffer if args.json else None
         )
-        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        with audit_runner() as runner:
             runner.run(audit.run())
         run_summary = audit.summary()
         files = [] if scratch else journal.publish(run_summary, audit.answers)
