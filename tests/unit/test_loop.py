@@ -18,7 +18,6 @@ def test_while_an_audit_runs_the_collector_rarely_looks() -> None:
         assert runner.run(threshold()) == COLLECT_AFTER
 
 
-@pytest.mark.filterwarnings("error")
 def test_the_collector_is_as_before_also_after_a_failure() -> None:
     usual = gc.get_threshold()
 
