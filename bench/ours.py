@@ -36,10 +36,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run(mode: str, farm: BenchFarm, count: int) -> Summary:
-    """Audit the first `count` sites; without groups, as the peers' suite tests leave them out too."""
+    """Audit the first `count` sites, without groups.
+
+    `suites` also leaves out what the peers' suite tests leave out: hellos without a name, and fallbacks.
+    """
     chosen = farm.sites[:count]
     kinds = {each.host: MIX[each.kind].suites for each in chosen}
-    settings = msgspec.structs.replace(farm.settings, test_groups=False)
+    settings = msgspec.structs.replace(farm.settings, test_groups=False, test_behaviour=mode != "suites")
     outcomes = _suites(chosen, settings) if mode == "suites" else _audit(chosen, settings)
     right, wrong = 0, list[str]()
     async for host, report, failure in outcomes:

@@ -35,6 +35,8 @@ class AuditSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     max_body_bytes: Annotated[int, Meta(ge=1_024, le=64 << 20)] = 1 << 20
     """Read and decoded: enough for every title and form, too little for a bomb to hurt."""
     test_groups: bool = True
+    test_behaviour: bool = True
+    """Two more connections: a hello without a name, and one that claims to be a fallback."""
     user_agent: Annotated[str, Meta(max_length=256)] = "Mozilla/5.0 (compatible; Glovebox site audit)"
     http_port: Port = 80
     https_port: Port = 443

@@ -46,6 +46,14 @@ async def test_elimination_takes_one_question_a_suite_and_one_more() -> None:
     assert server.connections == connections
 
 
+async def test_without_questions_about_behaviour_two_fewer_are_asked_and_their_answers_are_unknown() -> None:
+    async with listening(tls(server_context(rsa_leaf()))) as server:
+        observation, connections = await probe(server.port, test_groups=False, test_behaviour=False)
+    assert connections == eliminated(observation) + SSL20 + REFUSED_OLDER
+    assert observation.report.sni == "unknown"
+    assert observation.report.fallback_scsv == "unknown"
+
+
 async def test_a_server_that_follows_the_client_costs_no_question_more_in_tls12() -> None:
     context = server_context(rsa_leaf(), server_order=False)
     async with listening(tls(context)) as server:

@@ -224,8 +224,10 @@ class _Probe:
     # ------------------------------------------------------------ what is asked once all versions are known
 
     async def _ask_the_rest(self) -> None:
-        await _together((self._ask_groups(), self._ask_fallback(), self._ask_for_chain()))
-        if self.inquiry.asked < SNI_QUESTIONS_BEFORE:
+        behaves = self.inquiry.settings.test_behaviour
+        fallback = [self._ask_fallback()] if behaves else []
+        await _together((self._ask_groups(), self._ask_for_chain(), *fallback))
+        if behaves and self.inquiry.asked < SNI_QUESTIONS_BEFORE:
             await self._ask_without_name()
         if self.inquiry.unproven and not self.inquiry.spent and not await self.inquiry.control():
             self.inquiry.rate_limited = True
