@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-FIRST_PARTY = frozenset({"glovebox", "functions", "containers"})
+FIRST_PARTY = frozenset({"glovebox", "functions", "containers", "squid"})
 """Top-level packages that are ours; everything else comes from the unit's pinned requirements."""
 
 
