@@ -25,10 +25,9 @@ from botocore.config import Config
 from botocore.session import Session
 
 from glovebox.errors import ConfigurationError
-from squid.hosts import check_name
+from squid.hosts import LISTS, check_name
 
 HERE = Path(__file__).parent
-LISTS = HERE / "allow-list"
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

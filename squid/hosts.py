@@ -8,6 +8,8 @@ from pathlib import Path
 
 from glovebox.errors import ConfigurationError
 
+LISTS = Path(__file__).resolve().with_name("allow-list")
+"""Where the reviewed lists are, in the image as well."""
 SUFFIX = ".amazonaws.com"
 """Every name ends so; the authority of the gateway's leaf is constrained to it."""
 _NAME = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){2,8}com")

@@ -37,9 +37,10 @@ BEFORE = ("manager", "plain")
 
 LEDGER: dict[str, str] = {
     "client": "%#.45>a",
-    "listener": "%#.8note{listener}",
-    "scan": "%#.64note{scan}",
+    "listener": "%#.8>lp",
+    "scan": "%#.64note{scan_}",
     "reason": "%#.32note{reason}",
+    "verdict": "%#.48note{reason_}",
     "tripwire": "%#.8note{tripwire}",
     "method": "%#.16rm",
     "host": "%#.253>rd",
@@ -85,7 +86,7 @@ def render(settings: GatewaySettings) -> str:
         helper_children=children,
         helper_concurrency=concurrency,
         judge_options=f"children-max={children} children-startup={children} children-idle={children} "
-        f"concurrency={concurrency} on-persistent-overload=ERR",
+        f"concurrency={concurrency}",
         judge_fields=" ".join(JUDGE_FIELDS),
         bucket_acl=_bucket_acl(settings.bucket_regions),
         reason_acls=_reason_acls(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 from glovebox.errors import ConfigurationError
 
@@ -53,7 +54,8 @@ HEADER_KILOBYTES = 16
 STOP_SECONDS = 10
 """Below the 30 seconds after which a container is killed."""
 
-_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
+_HERE = Path(__file__).resolve().parent
+_PATH = re.compile(r"/[A-Za-z0-9._/+-]+")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _WORD = re.compile(r"[A-Za-z0-9._/=:@-]+")
 
@@ -71,8 +73,8 @@ class GatewaySettings:
     """File of exact host names, as `squid.allow_list` writes it."""
     bucket_regions: tuple[str, ...] = ()
     """Regions where `<bucket>.s3.<region>` and `<account>.s3-control.<region>` are let to the judge."""
-    tripwires: str = "/opt/glovebox/squid/tripwires.txt"
-    error_pages: str = "/opt/glovebox/squid/errors"
+    tripwires: str = str(_HERE / "tripwires.txt")
+    error_pages: str = str(_HERE / "errors")
     public_keys: str
     """File of the keys that sign tickets, for the verify helper."""
     certificate: str
