@@ -121,7 +121,7 @@ def decode(user: str) -> Claims:
 
 
 def check_time(claims: Claims, now: float) -> None:
-    """Raises NotYetValidError or ExpiredTicketError where `now` (epoch seconds) is no time of the ticket's."""
+    """Raises NotYetValidError or ExpiredTicketError where `now` (epoch seconds) is not in its time."""
     if now < claims.nbf - MAX_SKEW:
         raise NotYetValidError
     if now >= claims.exp + MAX_SKEW:
@@ -156,10 +156,11 @@ def _check_lists(claims: Claims) -> None:
     _check_unique(claims.ports)
     for address in claims.addresses:
         try:
-            canonical = str(ip_address(address))
+            parsed = ip_address(address)
         except ValueError as error:
             raise MalformedTicketError("The ticket names something that is no address.") from error
-        if canonical != address or "%" in address:
+        # A mapped address is IPv4 in disguise, and Python versions write it in different ways.
+        if str(parsed) != address or "%" in address or getattr(parsed, "ipv4_mapped", None) is not None:
             raise MalformedTicketError("The ticket writes an address otherwise than canonically.")
 
 
