@@ -1,0 +1,59 @@
+"""Running the attempts inside the box, one after the other (standard library only).
+
+`step` does one attempt a line of its input and answers with a line, so that whoever judges knows which
+attempt was under way when something was seen.  `all_to` is for a task in AWS, where nobody can ask: it
+writes each attempt with its times, by which flow logs, query logs and the egress ledger are read later.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+from pathlib import Path
+
+from glovebox.drill import attempts
+from glovebox.drill.scanner import ATTEMPTS, Brief, CannotTryError, Scanner
+
+MODULES = attempts.__all__
+"""Named here so that the import is seen to be used: it fills `ATTEMPTS`."""
+REPORT = "report.jsonl"
+_MAX_SAID = 500
+"""Characters of what an attempt was told: a word for the curious, not evidence."""
+
+
+def step(brief: Brief) -> int:
+    """Serve orders until the input ends: `<number> <marker>` a line; `{"said"}` or `{"cannot"}` a line back."""
+    for order in sys.stdin:
+        number, marker = order.split()
+        print(json.dumps(_try(int(number), Scanner(brief, marker))), flush=True)
+    return 0
+
+
+def all_to(brief: Brief, folder: Path) -> int:
+    """Run every attempt and write the report, one JSON object an attempt."""
+    with (folder / REPORT).open("w", encoding="utf-8") as report:
+        for number, listed in enumerate(ATTEMPTS):
+            marker, started = new_marker(), time.time()
+            outcome = _try(number, Scanner(brief, marker))
+            times = {"started": started, "ended": time.time()}
+            report.write(
+                json.dumps({"line": listed.line, "name": listed.name, "marker": marker, **times, **outcome})
+            )
+            report.write("\n")
+    return 0
+
+
+def new_marker() -> str:
+    """What one attempt tries to get out: a DNS label that nothing else holds."""
+    return f"gbx{secrets.token_hex(6)}"
+
+
+def _try(number: int, scanner: Scanner) -> dict[str, str]:
+    try:
+        return {"said": ATTEMPTS[number].run(scanner)[:_MAX_SAID]}
+    except CannotTryError as error:
+        return {"cannot": str(error)}
+    except (OSError, ValueError) as error:  # Refused, reset, timed out, or an answer that is none.
+        return {"said": f"{type(error).__name__}: {error}"[:_MAX_SAID]}
