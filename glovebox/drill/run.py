@@ -14,29 +14,35 @@ import time
 from pathlib import Path
 
 from glovebox.drill import attempts
-from glovebox.drill.scanner import ATTEMPTS, Brief, CannotTryError, Scanner
+from glovebox.drill.scanner import ATTEMPTS, CONTROLS, Brief, CannotTryError, Listed, Scanner
 
-MODULES = attempts.__all__
-"""Named here so that the import is seen to be used: it fills `ATTEMPTS`."""
+__all__ = ["ATTEMPTS", "CATALOGUE", "CONTROLS", "all_to", "new_marker", "step"]
+
+CATALOGUE = attempts
+"""Importing it is what fills the lists; whoever judges imports them from here."""
 REPORT = "report.jsonl"
 _MAX_SAID = 500
 """Characters of what an attempt was told: a word for the curious, not evidence."""
 
 
 def step(brief: Brief) -> int:
-    """Serve orders until the input ends: `<number> <marker>` a line; `{"said"}` or `{"cannot"}` a line back."""
+    """Serve orders until the input ends: `attempt|control <number> <marker>` a line.
+
+    Each is answered by a line with `{"said"}` or `{"cannot"}`.
+    """
     for order in sys.stdin:
-        number, marker = order.split()
-        print(json.dumps(_try(int(number), Scanner(brief, marker))), flush=True)
+        kind, number, marker = order.split()
+        listed = (CONTROLS if kind == "control" else ATTEMPTS)[int(number)]
+        print(json.dumps(_try(listed, Scanner(brief, marker))), flush=True)
     return 0
 
 
 def all_to(brief: Brief, folder: Path) -> int:
     """Run every attempt and write the report, one JSON object an attempt."""
     with (folder / REPORT).open("w", encoding="utf-8") as report:
-        for number, listed in enumerate(ATTEMPTS):
+        for listed in ATTEMPTS:
             marker, started = new_marker(), time.time()
-            outcome = _try(number, Scanner(brief, marker))
+            outcome = _try(listed, Scanner(brief, marker))
             times = {"started": started, "ended": time.time()}
             report.write(
                 json.dumps({"line": listed.line, "name": listed.name, "marker": marker, **times, **outcome})
@@ -50,9 +56,9 @@ def new_marker() -> str:
     return f"gbx{secrets.token_hex(6)}"
 
 
-def _try(number: int, scanner: Scanner) -> dict[str, str]:
+def _try(listed: Listed, scanner: Scanner) -> dict[str, str]:
     try:
-        return {"said": ATTEMPTS[number].run(scanner)[:_MAX_SAID]}
+        return {"said": listed.run(scanner)[:_MAX_SAID]}
     except CannotTryError as error:
         return {"cannot": str(error)}
     except (OSError, ValueError) as error:  # Refused, reset, timed out, or an answer that is none.

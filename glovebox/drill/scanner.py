@@ -38,6 +38,8 @@ class Brief:
     """The brokered credentials."""
     own_key: Key
     """Those of the attacker's account."""
+    origin: str
+    """An address that the site's ticket names."""
     evil: str
     evil_ipv6: str
     public_resolver: str
@@ -157,6 +159,18 @@ class Listed:
 
 ATTEMPTS: list[Listed] = []
 """In the order in which they are tried; the modules of `glovebox.drill.attempts` add theirs."""
+CONTROLS: list[Listed] = []
+"""What must work: where nothing gets out, nothing is proven by that."""
+
+
+def control(name: str) -> Callable[[Attempt], Attempt]:
+    """Put a function on the list of what must work."""
+
+    def listed(run: Attempt) -> Attempt:
+        CONTROLS.append(Listed(0, name, run))
+        return run
+
+    return listed
 
 
 def attempt(line: int, name: str) -> Callable[[Attempt], Attempt]:

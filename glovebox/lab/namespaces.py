@@ -53,6 +53,11 @@ class Namespaces:
         """Take every rule away: the control, in which everything must get out."""
         self.script(f"nft delete table inet {TABLE}\n")
 
+    @property
+    def run_folder(self) -> Path:
+        """The machines' private /run, seen from outside."""
+        return Path(f"/proc/{self._pid}/root/run")
+
     def script(self, text: str) -> str:
         """Run a shell script in the router; its output.  Raises UpstreamError with what it said."""
         done = subprocess.run(
@@ -64,7 +69,8 @@ class Namespaces:
 
     def inside(self, machine: str | None, command: Sequence[str]) -> list[str]:
         """`command` as one that runs on `machine`, or on the router for `None`; as root."""
-        enter = ["nsenter", f"--target={self._pid}", "--mount", "--net", "--pid", "--"]
+        enter = ["nsenter", f"--target={self._pid}", "--mount", "--net", "--pid", "--ipc", "--"]
+        enter += ["setpriv", "--pdeathsig=KILL", "--"]  # What is ended here is ended inside.
         return [*enter, *(["ip", "netns", "exec", machine] if machine else []), *command]
 
     def start(

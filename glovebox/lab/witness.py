@@ -24,7 +24,7 @@ from glovebox.lab.rules import LOG_GROUP
 _NETLINK_NETFILTER = 12
 _SUBSYSTEM_LOG = 4
 _MSG_PACKET, _MSG_CONFIG = 0, 1
-_CONFIG_COMMAND, _CONFIG_MODE = 1, 2
+_CONFIG_COMMAND, _CONFIG_MODE, _CONFIG_THRESHOLD = 1, 2, 5
 _COMMAND_BIND = 1
 _COPY_PACKET = 2
 _FLAG_REQUEST = 1
@@ -32,6 +32,8 @@ _ATTRIBUTE_PAYLOAD, _ATTRIBUTE_PREFIX = 9, 10
 _TYPE_MASK = 0x3FFF
 _ETH_P_IP, _ETH_P_IPV6, _ETH_P_ALL = 0x0800, 0x86DD, 0x0003
 _PACKET_OUTGOING = 4
+_LINK_MULTICAST = "ff02:"
+"""What every IPv6 interface says of itself when it comes up (RFC 4861, RFC 3810)."""
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _MAX_DATAGRAM = 65_536
@@ -52,7 +54,7 @@ def main(arguments: list[str]) -> NoReturn:
             if kind != _PACKET_OUTGOING or protocol not in (_ETH_P_IP, _ETH_P_IPV6):
                 continue
             sent = parse(data)
-            if sent is not None and sent.opens:
+            if sent is not None and sent.opens and not sent.target.startswith(_LINK_MULTICAST):
                 _write(journal, "passed", sent, towards=interface)
 
 
@@ -75,6 +77,8 @@ def _drop_log() -> socket.socket:
     for attribute, value in (
         (_CONFIG_COMMAND, struct.pack("=B", _COMMAND_BIND)),
         (_CONFIG_MODE, struct.pack(">IBB", _MAX_DATAGRAM - 1, _COPY_PACKET, 0)),
+        # Without it the kernel gathers packets for a second.
+        (_CONFIG_THRESHOLD, struct.pack(">I", 1)),
     ):
         length = _ATTRIBUTE.size + len(value)
         body = (
