@@ -37,8 +37,9 @@ BEFORE = ("manager", "plain")
 
 LEDGER: dict[str, str] = {
     "client": "%#.45>a",
+    "client_port": "%#.8>p",
     "listener": "%#.8>lp",
-    "scan": "%#.64note{scan_}",
+    "scan": "%#.64note{clt_conn_tag}",
     "reason": "%#.32note{reason}",
     "verdict": "%#.48note{reason_}",
     "tripwire": "%#.8note{tripwire}",

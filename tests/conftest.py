@@ -40,6 +40,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "browser": _lacks_browser,
     "openssl": _lacks_openssl,
     "containers": _lacks_containers,
+    "squid": _lacks_containers,
 }
 """Marker → why this machine cannot run such tests, or `None`."""
 

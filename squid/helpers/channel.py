@@ -31,7 +31,7 @@ class Answer:
     message: str = ""
 
     def line(self, channel: bytes) -> bytes:
-        scan = f" scan_={self.scan}" if self.scan else ""
+        scan = f" clt_conn_tag={self.scan}" if self.scan else ""
         if not self.reason:
             return channel + f" OK{scan}\n".encode("ascii")
         return channel + f' ERR reason_={self.reason} message="{self.message}"{scan}\n'.encode("ascii")
