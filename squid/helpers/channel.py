@@ -23,7 +23,8 @@ _CHANNEL = re.compile(rb"[0-9]{1,10}")
 class Answer:
     """What Squid is told; `reason` and `message` only where the answer is no.
 
-    `scan` is empty where the ticket did not prove one.
+    `scan` is empty where the ticket did not prove one.  It travels as `clt_conn_tag`, which Squid remembers
+    for the connection, so that the ledger names the scan also where a later request never reaches a helper.
     """
 
     scan: str = ""

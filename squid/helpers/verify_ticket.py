@@ -2,8 +2,8 @@
 
     python -m squid.helpers.verify_ticket <public keys file>
 
-`<channel> <user> <password>` → `<channel> OK clt_conn_tag=…` or `<channel> ERR reason_=… message="…"`.  The keys
-are read once: to change them, let Squid reconfigure, which starts its helpers anew.
+`<channel> <user> <password>` → `<channel> OK clt_conn_tag=…` or `<channel> ERR reason_=… message="…"`.  The
+keys are read once: to change them, let Squid reconfigure, which starts its helpers anew.
 
 Squid escapes what is not safe in a line.  A ticket holds no such character, so nothing is decoded here, and
 an escape is refused like any other stranger: a name has one spelling in the log, in the judge and here.

@@ -94,7 +94,7 @@ def test_the_verifier_answers_line_by_line_and_ends_with_its_input(
     ticket = SIGNER.sign(account_claims(int(time.time())))
     stranger = OTHER_SIGNER.sign(account_claims(int(time.time())))
     good = f"{ticket.user} {ticket.password}".encode()
-    assert ask(verify, b"0 " + good + b"\n") == f"0 OK scan_={SCAN}\n".encode()
+    assert ask(verify, b"0 " + good + b"\n") == f"0 OK clt_conn_tag={SCAN}\n".encode()
     for line, word in (
         (b"1 " + f"{stranger.user} {stranger.password}".encode(), b"ticket_unknown_key"),
         (b"2 " + f"{ACCOUNT_TICKET.user} {ACCOUNT_TICKET.password}".encode(), b"ticket_expired"),
@@ -110,8 +110,8 @@ def test_the_verifier_answers_line_by_line_and_ends_with_its_input(
     ):
         answer = ask(verify, line + b"\n")
         assert answer.startswith(line.split()[0] + b" ERR reason_=" + word + b' message="'), answer
-        assert b"scan_" not in answer
-    assert ask(verify, b"429496729 " + good + b"\n") == f"429496729 OK scan_={SCAN}\n".encode()
+        assert b"clt_conn_tag" not in answer
+    assert ask(verify, b"429496729 " + good + b"\n") == f"429496729 OK clt_conn_tag={SCAN}\n".encode()
     out, err = verify.communicate(timeout=PATIENCE)
     assert (verify.returncode, out, err) == (0, b"", b"")
 
@@ -121,7 +121,7 @@ def test_lines_without_a_channel_get_no_answer_and_end_nothing(verify: subproces
     pair = f"{ticket.user} {ticket.password}"
     lines = f"\n{pair}\n-1 {pair}\n 3 {pair}\n99999999999 {pair}\n12 {pair}\n"
     out, err = verify.communicate(lines.encode(), timeout=PATIENCE)
-    assert out == f"12 OK scan_={SCAN}\n".encode()
+    assert out == f"12 OK clt_conn_tag={SCAN}\n".encode()
     assert err.count(b"without a channel's number") == 5
     assert ticket.user.encode() not in err
     assert verify.returncode == 0
@@ -145,10 +145,10 @@ def test_the_judge_answers_for_its_profile_only(judging: tuple[str, subprocess.P
         signature="-",
     )
     ours, other = (aws, site) if profile == "aws-api" else (site, aws)
-    assert ask(process, f"4 {' '.join(ours)} -\n".encode()) == f"4 OK scan_={SCAN}\n".encode()
+    assert ask(process, f"4 {' '.join(ours)} -\n".encode()) == f"4 OK clt_conn_tag={SCAN}\n".encode()
     assert ask(process, f"5 {' '.join(other)}\n".encode()).startswith(b"5 ERR reason_=wrong_profile ")
     assert ask(process, b"6 nonsense\n").startswith(b"6 ERR reason_=line_malformed ")
-    assert ask(process, f"7 {' '.join(ours)}\n".encode()) == f"7 OK scan_={SCAN}\n".encode()
+    assert ask(process, f"7 {' '.join(ours)}\n".encode()) == f"7 OK clt_conn_tag={SCAN}\n".encode()
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, b"", b"")
 
@@ -213,4 +213,4 @@ def test_the_last_line_may_lack_its_end() -> None:
     answers = io.BytesIO()
     pair = f"7 {SITE_TICKET.user} {SITE_TICKET.password}".encode()
     serve(verifier(KEYS, lambda: NOW), io.BytesIO(pair), answers)
-    assert answers.getvalue() == f"7 OK scan_={SCAN}\n".encode()
+    assert answers.getvalue() == f"7 OK clt_conn_tag={SCAN}\n".encode()

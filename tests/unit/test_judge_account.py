@@ -80,7 +80,7 @@ ALLOWED = {
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_what_a_scanner_asks_is_let_through(name: str) -> None:
-    assert ANSWER(ALLOWED[name]).line(b"7") == f"7 OK scan_={SCAN}\n".encode()
+    assert ANSWER(ALLOWED[name]).line(b"7") == f"7 OK clt_conn_tag={SCAN}\n".encode()
 
 
 REFUSED = {

@@ -31,7 +31,7 @@ def tunnel(
     ],
 )
 def test_a_tunnel_to_the_tickets_address_is_let_through(host: str, port: str) -> None:
-    assert ANSWER(tunnel(host, port)).line(b"0") == f"0 OK scan_={SCAN}\n".encode()
+    assert ANSWER(tunnel(host, port)).line(b"0") == f"0 OK clt_conn_tag={SCAN}\n".encode()
 
 
 @pytest.mark.parametrize(
