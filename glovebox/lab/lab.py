@@ -22,8 +22,9 @@ from glovebox.lab.probe import interpreter
 from glovebox.lab.template import Network
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-GatewayKind = Literal["squid", "open", "none"]
-"""The real one; one that lets everything through (the control); or nobody at home."""
+Kind = Literal["real", "unprotected", "bare"]
+"""The perimeter with its gateway; the control, in which nothing is held: no rules, no DNS firewall, a gateway
+that lets everything through; or the rules alone, without a gateway."""
 JOURNALS = ("flows", "queries", "asked", "origin", "ledger")
 """What the router dropped and sent on, what the VPCs' resolver and the internet's name server were asked,
 what servers got, and what the gateway decided."""
@@ -37,13 +38,13 @@ class Lab:
     Raises UpstreamError where a part does not start, with what it said.
     """
 
-    def __init__(self, network: Network, folder: Path, *, gateway: GatewayKind = "squid") -> None:
+    def __init__(self, network: Network, folder: Path, *, kind: Kind = "real") -> None:
         self.plan = place(network)
         self.folder = folder
         self.namespaces = Namespaces(self.plan)
         self.python = interpreter() or sys.executable
         self.tickets = real.Tickets("", "", {})
-        self._kind = gateway
+        self._kind = kind
         self._stack = ExitStack()
         self._readers = {name: Reader(self.journal(name)) for name in JOURNALS}
 
@@ -54,6 +55,8 @@ class Lab:
                 f"mkdir -p /run/lab/code && mount --bind -o ro '{CHECKOUT}' /run/lab/code\n"
             )
             self._start(stack)
+            if self._kind == "unprotected":
+                self.namespaces.flush()
             self._stack = stack.pop_all()
         return self
 
@@ -87,7 +90,8 @@ class Lab:
         keys = self.folder / "keys.json"
         keys.write_text(json.dumps(dict([real.SCANNED_KEY, real.ATTACKER_KEY])), encoding="utf-8")
         firewall = self.folder / "firewall.json"
-        firewall.write_text(firewall_file(self.plan), encoding="utf-8")
+        rules = "{}" if self._kind == "unprotected" else firewall_file(self.plan)
+        firewall.write_text(rules, encoding="utf-8")
         resolver = self.plan.machines[RESOLVER]
         self._program(stack, None, "witness", "flows")
         self._program(stack, INTERNET, "names", "asked", f"{NAME_SERVER},{PUBLIC_RESOLVER}")
@@ -102,9 +106,9 @@ class Lab:
         list(self.news())
 
     def _start_gateway(self, stack: ExitStack) -> None:
-        if self._kind == "none":
+        if self._kind == "bare":
             return
-        if self._kind == "open":
+        if self._kind == "unprotected":
             ports = [str(port) for port in real.PORTS]
             process = self._run(
                 stack, GATEWAY, [self.python, "-m", "glovebox.lab.open_proxy", *ports], "gateway"

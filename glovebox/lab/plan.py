@@ -33,7 +33,7 @@ LINK_RESOLVER = "169.254.169.253"
 EVIL_IPV6 = "2606:4700::66"
 SCANNER_IPV6 = "fd00:42::10"
 """The VPC has no IPv6 at all; the lab gives the scanner an address, so that its attempts leave it."""
-TASK_HOST, ENDPOINT_HOST, GATEWAY_HOST, BYSTANDER_HOST = 10, 20, 10, 50
+TASK_HOST, ENDPOINT_HOST, BYSTANDER_HOST = 10, 20, 12
 """Hosts within their subnet: AWS keeps the first four addresses to itself."""
 
 _T = TypeVar("_T")
@@ -75,17 +75,18 @@ def place(network: Network) -> Plan:
     """Machines for each role of the perimeter.  Raises InputError where the template lacks a role."""
     tasks, gateway = network.group(TASKS), network.group(GATEWAY_GROUP)
     inside = _first(network.isolated(tasks.vpc), "an isolated subnet for scanners")
-    outside = _first(
-        [subnet for subnet in network.subnets.values() if subnet.vpc == gateway.vpc],
-        "a subnet for the gateway",
+    # With a gateway in each zone, the lab builds the first.
+    interface = _first(
+        [one for one in network.interfaces if gateway.id in one.groups], "a network interface of the gateway"
     )
-    closed = Group("bystander", "bystander", gateway.vpc, (), ())
+    outside = network.subnets[interface.subnet]
+    closed = Group("bystander", "Bystander", gateway.vpc, (), ())
     resolvers = [str(network.vpcs[vpc].network_address + 2) for vpc in (tasks.vpc, gateway.vpc)]
     machines = (
         _inhabitant(SCANNER, inside, TASK_HOST, (tasks,), ipv6=SCANNER_IPV6),
         _inhabitant(NEIGHBOUR, inside, TASK_HOST + 1, (tasks,)),
         _inhabitant(TICKETLESS, inside, TASK_HOST + 2, (network.group(TASKS_WITHOUT_TICKET),)),
-        _inhabitant(GATEWAY, outside, GATEWAY_HOST, (gateway,)),
+        Machine(GATEWAY, (interface.address,), _networks(outside), (gateway,)),
         _inhabitant(BYSTANDER, outside, BYSTANDER_HOST, (closed,)),
         _interface_endpoint(network),
         Machine(S3, (S3_ADDRESS, DYNAMODB_ADDRESS)),
@@ -105,11 +106,12 @@ def peer_addresses(plan: Plan, peer: str) -> Sequence[str]:
         return [str(IPv4Network(peer))]
     except ValueError:
         pass
-    if ":" in peer and "/" in peer and not peer.startswith(("import:", "map:")):
-        return []  # A rule for IPv6, which no VPC of ours has.
     if peer in plan.network.groups:
         return plan.members(peer)
-    return [S3_ADDRESS, DYNAMODB_ADDRESS]
+    services = [address for name, address in SERVICE_ADDRESSES.items() if name in peer.lower()]
+    if not services:
+        raise InputError(f"The lab does not know who {peer} is, in a rule of a security group.")
+    return services
 
 
 def _inhabitant(

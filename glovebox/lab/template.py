@@ -6,6 +6,7 @@ because a rule that is skipped here would be a rule that no test ever sees.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -16,6 +17,11 @@ from glovebox.errors import InputError
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Properties = Mapping[str, Json]
 
+ROLES = "Roles"
+"""The construct that makes the security groups; its name stands before theirs."""
+_HASH = re.compile(r"(?<=.)[0-9A-F]{8}$")
+_IDENTITIES = frozenset({"GroupId", "Id", "InternetGatewayId", "RouteTableId", "SubnetId", "VpcId"})
+"""Attributes by which templates name a resource."""
 PSEUDO_PARAMETERS = {
     "AWS::Region": "us-east-1",
     "AWS::Partition": "aws",
@@ -41,8 +47,8 @@ class Rule:
 class Group:
     id: str
     """The logical id in the template."""
-    path: str
-    """Where it stands in the construct tree, or its logical id."""
+    name: str
+    """The logical id without the hash that the CDK puts behind it."""
     vpc: str
     ingress: tuple[Rule, ...]
     egress: tuple[Rule, ...]
@@ -75,6 +81,15 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface with an address of its own, as the gateway's, which outlives its instances."""
+
+    subnet: str
+    address: str
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NameRule:
     """One line of a DNS firewall; the lowest `priority` that matches decides."""
 
@@ -91,14 +106,15 @@ class Network:
     subnets: Mapping[str, Subnet]
     groups: Mapping[str, Group]
     endpoints: Mapping[str, Endpoint]
+    interfaces: tuple[Interface, ...]
     name_rules: Mapping[str, tuple[NameRule, ...]]
     """VPC → its DNS firewall, by priority; a VPC without one asks freely."""
 
     def group(self, name: str) -> Group:
-        """The one security group whose construct is called `name`.  Raises InputError."""
-        found = [group for group in self.groups.values() if name in group.path.split("/")]
+        """The one security group of that role.  Raises InputError."""
+        found = [group for group in self.groups.values() if group.name in (name, ROLES + name)]
         if len(found) != 1:
-            known = ", ".join(sorted(group.path for group in self.groups.values()))
+            known = ", ".join(sorted(group.name for group in self.groups.values()))
             raise InputError(f"The template has {len(found)} security groups named {name}, among {known}.")
         return found[0]
 
@@ -134,6 +150,15 @@ class _Reader:
             subnets=self._subnets(vpcs),
             groups=self._groups(),
             endpoints={key: self._endpoint(key, p) for key, p in self._all("AWS::EC2::VPCEndpoint")},
+            interfaces=tuple(
+                Interface(
+                    self._text(p["SubnetId"]),
+                    self._text(p["PrivateIpAddress"]),
+                    self._texts(p.get("GroupSet")),
+                )
+                for _, p in self._all("AWS::EC2::NetworkInterface")
+                if "PrivateIpAddress" in p
+            ),
             name_rules=self._name_rules(),
         )
 
@@ -188,13 +213,9 @@ class _Reader:
                 elif not group.startswith("default:"):
                     raise InputError(f"{key} belongs to a security group outside this template: {group}.")
         return {
-            key: Group(key, self._path(key), self._text(p["VpcId"]), tuple(into[key]), tuple(out_of[key]))
+            key: Group(key, _HASH.sub("", key), self._text(p["VpcId"]), tuple(into[key]), tuple(out_of[key]))
             for key, p in properties.items()
         }
-
-    def _path(self, key: str) -> str:
-        metadata = _mapping(_mapping(self._resources[key], key).get("Metadata") or {}, key)
-        return str(metadata.get("aws:cdk:path", key))
 
     def _rule(self, rule: Json) -> Rule:
         p = _mapping(rule, "a rule of a security group")
@@ -250,7 +271,10 @@ class _Reader:
             return self._values.get(str(argument), str(argument))
         if function == "Fn::GetAtt":
             key, attribute = [str(one) for one in _list(argument)]
-            return f"default:{key}" if attribute == "DefaultSecurityGroup" else key
+            if attribute == "DefaultSecurityGroup":
+                return f"default:{key}"
+            # A resource is named by its logical id; anything else only a deployment knows.
+            return key if attribute in _IDENTITIES else f"{key}.{attribute}"
         if function == "Fn::Join":
             separator, parts = _list(argument)
             return str(separator).join(self._texts(parts))

@@ -74,7 +74,7 @@ def small_perimeter() -> dict[str, Json]:
                     _tcp(3128, DestinationSecurityGroupId=_group_id("Gateway")),
                     _tcp(3129, DestinationSecurityGroupId=_group_id("Gateway")),
                     _tcp(443, DestinationSecurityGroupId=_group_id("Endpoints")),
-                    _tcp(443, DestinationPrefixListId="pl-63a5400a"),
+                    _tcp(443, DestinationPrefixListId={"Fn::GetAtt": ["PrefixLists", "S3"]}),
                 ],
             ),
             "TasksWithoutTicket": _resource(
@@ -96,6 +96,12 @@ def small_perimeter() -> dict[str, Json]:
                     _tcp(3129, SourceSecurityGroupId=_group_id("Tasks")),
                 ],
                 SecurityGroupEgress=[_tcp(443, CidrIp="0.0.0.0/0"), _tcp(80, CidrIp="0.0.0.0/0")],
+            ),
+            "GatewayInterface": _resource(
+                "EC2::NetworkInterface",
+                SubnetId=_ref("Public"),
+                PrivateIpAddress="10.43.0.10",
+                GroupSet=[_group_id("Gateway")],
             ),
             "Logs": _resource(
                 "EC2::VPCEndpoint",
