@@ -15,10 +15,11 @@ class Journal:
     """Appends to a file; each event is one write, so that several programs may share a folder of them."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._path = path
 
     def write(self, **event: object) -> None:
-        self._file.write(json.dumps(event).encode() + b"\n")
+        with self._path.open("ab", buffering=0) as file:
+            file.write(json.dumps(event).encode() + b"\n")
 
 
 class Reader:

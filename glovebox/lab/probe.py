@@ -23,7 +23,7 @@ SQUID = "squid"
 _PROBE_SECONDS = 10
 _TRIAL = (
     "mount -t tmpfs lab /run && mkdir /run/netns && ip netns add probe && nft -f - <<'RULES'\n"
-    "table inet probe { chain c { type filter hook forward priority filter; log group 42 drop; } }\nRULES\n"
+    "table inet probe { chain c { type filter hook forward priority filter;\nlog group 42 drop\n}\n}\nRULES\n"
 )
 
 

@@ -14,8 +14,10 @@ USER = 10_001
 """The user of all our images."""
 _SETTING = (
     "mount -t tmpfs -o size={tmp},mode=1777,nosuid,nodev tmpfs /tmp"
-    ' && mount -o remount,bind,ro / && exec "$@"'
+    ' && mount -o remount,bind,ro / && "$@"; exit $?'
 )
+"""The shell stays, as process 1: to become another user takes the parent-death signal away (prctl(2)), and a
+process deaf to everything else would outlive whoever started the box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
