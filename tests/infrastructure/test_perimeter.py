@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from glovebox.cost.estimate import PriceTable, estimate
 from glovebox.errors import ConfigurationError
 from glovebox_constructs.squid_egress import MAX_USER_DATA, packed
 from squid.settings import GatewaySettings
@@ -392,3 +393,23 @@ def test_the_same_files_are_packed_to_the_same_text() -> None:
 
 def test_templates_hold_no_secret(promoted: Assembly) -> None:
     assert "PRIVATE KEY" not in json.dumps(promoted.templates["Perimeter"])
+
+
+# ---------------------------------------------------------------- what it costs
+
+BUDGET = 35.0
+"""USD a month in one zone, while nothing runs."""
+
+
+def test_an_idle_month_in_one_zone_stays_within_the_budget(assembly: Assembly) -> None:
+    lines = estimate(assembly.templates.values(), PriceTable.load())
+    assert 25 < sum(line.usd for line in lines) <= BUDGET
+
+
+def test_a_second_zone_has_its_own_endpoints_and_gateway(assembly: Assembly, promoted: Assembly) -> None:
+    def quantity(of: Assembly, what: str) -> float:
+        [line] = [each for each in estimate(of.templates.values(), PriceTable.load()) if each.what == what]
+        return line.quantity
+
+    for what, each in (("interface endpoint, per zone", 3), ("public IPv4 address", 1), ("t4g.nano", 1)):
+        assert (quantity(assembly, what), quantity(promoted, what)) == (each, 2 * each)
