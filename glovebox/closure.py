@@ -41,10 +41,11 @@ def closure(root: Path, unit: str) -> list[Path]:
 
 
 def image_files(root: Path, image: str) -> list[Path]:
-    """What the build context of an image holds, relative to `root`: its folder, closure and pins."""
+    """What the build context of an image holds, relative to `root`: its folder, closure and pins, if any."""
     folder = Path("containers") / image
+    pins = [path for path in (Path("requirements") / f"{image}.txt",) if (root / path).exists()]
     own = [each.relative_to(root) for each in (root / folder).iterdir() if each.is_file()]
-    return sorted({*closure(root, str(folder)), *own, Path("requirements") / f"{image}.txt"})
+    return sorted({*closure(root, str(folder)), *own, *pins})
 
 
 def stage(root: Path, files: Iterable[Path], output: Path) -> None:
