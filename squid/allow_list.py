@@ -1,11 +1,12 @@
 """The exact hosts that a scanner may ask for, from the endpoint data of the AWS SDK.
 
     python -m squid.allow_list prowler --regions eu-west-1 us-east-1     writes the list of these regions
-    python -m squid.allow_list --diff                                    what the SDK's data would change in all lists
-    python -m squid.allow_list --check                                   the same, and fails where there is anything
+    python -m squid.allow_list --diff      what the SDK's data would change in all lists
+    python -m squid.allow_list --check     the same, and fails where there is anything
 
-A list is a file of names for people to review: `allow-list/<scanner>-<regions>.txt`.  Its scanner declares the services
-that it asks in `services/<scanner>.json`.  A name stands for itself alone: no patterns, no leading dots.
+A list is a file of names for people to review: `allow-list/<scanner>-<regions>.txt`.  Its scanner declares
+the services that it asks in `services/<scanner>.json`.  A name stands for itself alone: no patterns, no
+leading dots.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class AllowList:
         """The file, sorted by name, with the command that makes it."""
         declared = declaration(self.scanner)
         head = (
-            f"# What {self.scanner} may ask for in {', '.join(self.regions)}.  Made by: python -m squid.allow_list "
-            f"{self.scanner} --regions {' '.join(self.regions)}\n"
+            f"# What {self.scanner} may ask for in {', '.join(self.regions)}.  "
+            f"Made by: python -m squid.allow_list {self.scanner} --regions {' '.join(self.regions)}\n"
         )
         return head + "".join(f"{host}\n" for host in generate(declared, self.regions))
 
@@ -112,15 +113,11 @@ def existing() -> list[AllowList]:
     return [AllowList(scanner, tuple(regions.split("+"))) for scanner, _, regions in found]
 
 
-def difference(allow_list: AllowList) -> list[str]:
-    """Lines of a unified diff from the reviewed file to what the SDK's data gives today."""
+def difference(allow_list: AllowList, text: str) -> list[str]:
+    """Lines of a unified diff from the reviewed file to `text`, what the SDK's data gives today."""
     reviewed = allow_list.path.read_text() if allow_list.path.exists() else ""
     name = allow_list.path.name
-    return list(
-        difflib.unified_diff(
-            reviewed.splitlines(), allow_list.text().splitlines(), name, f"{name} today", n=0
-        )
-    )
+    return list(difflib.unified_diff(reviewed.splitlines(), text.splitlines(), name, f"{name} today", n=0))
 
 
 def main(arguments: list[str]) -> int:
@@ -133,14 +130,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="as --diff, and fail where there is anything")
     options = parser.parse_args(arguments)
     if options.diff or options.check:
-        changed = [line for each in existing() for line in difference(each)]
+        changed = [line for each in existing() for line in difference(each, each.text())]
         print("\n".join(changed) or "The lists are what the SDK's data gives.")
         return 1 if options.check and changed else 0
     if not (options.scanner and options.regions):
         parser.error("name a scanner and its regions, or say --diff or --check")
     allow_list = AllowList(options.scanner, tuple(sorted(options.regions)))
     text = allow_list.text()
-    print("\n".join(difference(allow_list)) or "Unchanged.")
+    print("\n".join(difference(allow_list, text)) or "Unchanged.")
     allow_list.path.write_text(text)
     return 0
 

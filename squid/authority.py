@@ -2,11 +2,12 @@
 
     python -m squid.authority <folder> <allow-list>…
 
-The authority's key lives inside `mint` and nowhere else: it signs one leaf and is forgotten.  A new leaf so needs a new
-authority, which scanners must trust before the gateway shows it.  Hence two steps, each a run of the command (it
-changes nothing when nothing is due):
+The authority's key lives inside `mint` and nowhere else: it signs one leaf and is forgotten.  A new leaf so
+needs a new authority, which scanners must trust before the gateway shows it.  Hence two steps, each a run of
+the command (it changes nothing when nothing is due):
 
-1. a leaf that ends soon, or lacks a name, gets a successor in `next.*`, and `authorities.pem` holds both authorities;
+1. a leaf that ends soon, or lacks a name, gets a successor in `next.*`, and `authorities.pem` holds both
+   authorities;
 2. when every scanner that knows the old one alone has ended, `next.*` becomes `leaf.*`.
 
 Scanners trust `authorities.pem` for their way through the gateway and for nothing else.
@@ -51,7 +52,7 @@ class Minted:
 
 
 def names_for(hosts: Iterable[str]) -> list[str]:
-    """The leaf's names: for each host the wildcard of its parent, and those of buckets and accounts.  Sorted."""
+    """The leaf's names, sorted: each host's parent with a wildcard, and those of buckets and accounts."""
     known = list(hosts)
     names = {f"*.{host.split('.', 1)[1]}" for host in known}
     names.update(
@@ -65,8 +66,8 @@ def names_for(hosts: Iterable[str]) -> list[str]:
 def mint(hosts: Iterable[str], now: datetime) -> Minted:
     """A new authority and its only leaf.
 
-    The authority is constrained to `amazonaws.com` (RFC 5280, section 4.2.1.10), so that its leaf is worth nothing
-    elsewhere.  Both carry key identifiers, without which Python 3.13 refuses a chain.
+    The authority is constrained to `amazonaws.com` (RFC 5280, section 4.2.1.10), so that its leaf is worth
+    nothing elsewhere.  Both carry key identifiers, without which Python 3.13 refuses a chain.
 
     Raises ConfigurationError for a host outside the domain.
     """
@@ -167,8 +168,8 @@ def why_due(leaf: bytes, hosts: Iterable[str], now: datetime) -> str | None:
 def rotate(folder: Path, hosts: Iterable[str], now: datetime) -> str:
     """One step of the rotation in `folder`; gives what was done, in words.
 
-    Writes `leaf.pem`, `leaf.key`, `authority.pem`, their `next.` successors, and `authorities.pem`, which scanners
-    trust.  Keys are for their owner's eyes.
+    Writes `leaf.pem`, `leaf.key`, `authority.pem`, their `next.` successors, and `authorities.pem`, which
+    scanners trust.  Keys are for their owner's eyes.
     """
     known = list(hosts)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -180,7 +181,7 @@ def rotate(folder: Path, hosts: Iterable[str], now: datetime) -> str:
         made = x509.load_pem_x509_certificate(successor.read_bytes()).not_valid_before_utc + BACKDATED
         if now < made + OVERLAP:
             return f"the next leaf waits until {made + OVERLAP:%Y-%m-%d %H:%M} UTC"
-        # The key first: a gateway that starts between two of these refuses a pair that does not match, and is retried.
+        # The key first: a gateway that starts between two of these refuses a pair that does not match.
         for name in ("leaf.key", "leaf.pem", "authority.pem"):
             (folder / f"next.{name}").replace(folder / name)
         done = "the next leaf is in use; reload the gateway"

@@ -26,7 +26,7 @@ def check_name(host: str) -> None:
 
 
 def hosts_of(path: Path) -> list[str]:
-    """The names in a list.  Raises ConfigurationError for one that is missing, empty or holds anything else."""
+    """The names in a list.  Raises ConfigurationError for one that is missing or empty or holds others."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
@@ -40,5 +40,5 @@ def hosts_of(path: Path) -> list[str]:
 
 
 def bucket_regions(hosts: Iterable[str]) -> tuple[str, ...]:
-    """The regions whose S3 is on the list, sorted: there, hosts may also be named for a bucket or an account."""
+    """The regions whose S3 is on the list, sorted: there, hosts may be named for a bucket or an account."""
     return tuple(sorted({found[1] for host in hosts if (found := _REGIONAL_S3.fullmatch(host))}))

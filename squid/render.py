@@ -2,7 +2,7 @@
 
     python -m squid.render <settings.json>
 
-prints what the daemon is given.  The reasons stand in `squid.conf.template`, which is rendered with its comments.
+prints what the daemon is given.  The reasons stand in `squid.conf.template` and stay in what is rendered.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ AT_THE_DOOR = ("client", "address", "judge", "name", "port", "private", "tripwir
 """Reasons for which a CONNECT on the port that opens TLS is refused."""
 AT_A_SITE = ("site_name", "site_private", "site_judge", "site_too_many")
 INSIDE = (
-    "nested", "scheme", "inner_port", "inner_tripwire", "inner_name", "method", "form", "inner_judge", "inner_private",
-    "other",
+    "nested", "scheme", "inner_port", "inner_tripwire", "inner_name", "method", "form", "inner_judge",
+    "inner_private", "other",
 )  # fmt: skip
 """Reasons for which a request inside TLS is refused."""
 BEFORE = ("manager", "plain")
@@ -53,7 +53,7 @@ LEDGER: dict[str, str] = {
     "squid": "%#.48Ss",
     "error": "%#.64err_code",
 }
-"""Field → Squid's format: percent-encoded (`#`) and at most so many characters, so that every line is JSON."""
+"""Field → Squid's format: percent-encoded (`#`) and of bounded width, so that every line is JSON."""
 LEDGER_NUMBERS: dict[str, str] = {
     "time": "%ts.%03tu",
     "status": "%>Hs",
@@ -105,7 +105,7 @@ def _host(address: str) -> str:
 
 
 def _bucket_acl(regions: tuple[str, ...]) -> str:
-    """Hosts that are a bucket's or an account's name: only the judge knows whose.  Without dots, as TLS needs."""
+    """Hosts that are a bucket's or an account's: only the judge knows whose.  Without dots, as TLS needs."""
     if not regions:
         return "acl bucket dstdom_regex -n ^$"
     where = f"({'|'.join(regions)})"

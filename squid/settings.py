@@ -39,7 +39,7 @@ PRIVATE_DESTINATIONS = (
 )
 """IANA's special-purpose registries (RFC 6890 and its successors).
 
-`::ffff:0:0/96` is left out on purpose: Squid holds IPv4 addresses in that form, so that it would mean all of IPv4.
+`::ffff:0:0/96` is left out on purpose: Squid holds IPv4 addresses in that form, so it would mean all of them.
 """
 HELPER_CHILDREN = 2
 """One may be busy or restarting while the other answers; a third gains nothing on two cores."""
@@ -62,7 +62,7 @@ _WORD = re.compile(r"[A-Za-z0-9._/=:@-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewaySettings:
-    """One gateway.  Raises ConfigurationError for a value that would not mean in Squid's language what it says.
+    """One gateway.  Raises ConfigurationError for a value that would mean something else in Squid's language.
 
     Paths are absolute and those that the daemon sees.
     """
@@ -83,7 +83,7 @@ class GatewaySettings:
     upstream_authorities: str
     """PEM of the authorities that AWS's certificates must lead to."""
     name_servers: tuple[str, ...]
-    listen: str = "0.0.0.0"  # noqa: S104 - inside its own network interface; security groups and `scan_subnets` close it
+    listen: str = "0.0.0.0"  # noqa: S104 - security groups and `scan_subnets` say who may come
     aws_port: int = 3128
     site_port: int = 3129
     private_destinations: tuple[str, ...] = PRIVATE_DESTINATIONS

@@ -3,8 +3,8 @@
     python -m containers.squid             renders, checks, runs; SIGHUP reloads, SIGTERM ends it gracefully
     python -m containers.squid health      ends with 0 where the gateway decides
 
-`GLOVEBOX_GATEWAY` names the JSON file of `GatewaySettings`.  The ledger is on standard output, a line of JSON a
-request; Squid's own words are on standard error.
+`GLOVEBOX_GATEWAY` names the JSON file of `GatewaySettings`.  The ledger is on standard output, a line of
+JSON a request; Squid's own words are on standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from squid.helpers import judge_request, verify_ticket
 from squid.render import settings_from
 
 SETTINGS = "/glovebox/gateway/settings.json"
-CONFIGURATION = Path("/tmp/squid.conf")  # noqa: S108 - the container's own, on a read-only root the only place
+CONFIGURATION = Path("/tmp/squid.conf")  # noqa: S108 - the container's own, and its only place to write
 HELPERS = (verify_ticket, judge_request)
 """Imported so that they ship, and so that a gateway without them does not start."""
 

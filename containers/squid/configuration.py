@@ -16,7 +16,7 @@ PARSE_SECONDS = 30
 MAX_SHOWN = 2_000
 
 _TROUBLE = re.compile(r"ERROR|WARNING|FATAL|aclParse|Bungled")
-"""`squid -k parse` ends with 0 on unknown actions, bad expressions and missing lists, so its words count as well."""
+"""`squid -k parse` ends with 0 on unknown actions, bad expressions and missing lists, so its words count."""
 _ECHO = "| Processing: "
 """The parser repeats each line that it reads."""
 
@@ -24,8 +24,8 @@ _ECHO = "| Processing: "
 def prepare(settings_file: Path, configuration: Path) -> GatewaySettings:
     """Renders the settings into `configuration`, once the daemon has found nothing wrong with it.
 
-    Raises ConfigurationError, and leaves `configuration` as it is, for settings, lists or a rendered text that have
-    anything wrong with them.
+    Raises ConfigurationError, and leaves `configuration` as it is, where anything is wrong with the settings,
+    the lists or the rendered text.
     """
     settings = settings_from(settings_file)
     hosts_of(Path(settings.allow_list))

@@ -1,4 +1,4 @@
-"""What a hostile scanner sends, by line of the threat model.  Each must be refused, and leave a line in the ledger."""
+"""What a hostile scanner sends, by line of the threat model.  Each must be refused, and be in the ledger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Attack:
     name: str
     send: Callable[[Gateway], int]
     scan: str | None = None
-    """`-` where no ticket proved one; by default the scan's wherever Squid could read a request after a ticket."""
+    """`-` where no ticket proved one; by default the scan's wherever Squid could read a request."""
     reason: str = ""
     """The ledger's word where it must be this one."""
 
@@ -67,7 +67,8 @@ def _site(gateway: Gateway) -> ProxyTicket:
 # ---------------------------------------------------------------- 1: other names
 
 LOOK_ALIKES = (
-    "evil.test", "amazonaws.com", "amazonaws.com.evil.test", "iam.amazonaws.com.evil.test", "iamamazonaws.com",
+    "evil.test", "amazonaws.com", "amazonaws.com.evil.test", "iam.amazonaws.com.evil.test",
+    "iamamazonaws.com",
     "xiam.amazonaws.com", "iam.amazonaws.co", "iam.amazonaws.com.", "iam-amazonaws.com", "iam.amazonaws.cn",
     "IAM.amazonaws.com.evil.test", "gist.github.com", "dns.google", "cloudflare-dns.com", "x.ngrok.io",
     "a.trycloudflare.com", "localhost", "metadata.google.internal", "_.amazonaws.com", "*.amazonaws.com",
@@ -81,14 +82,18 @@ ATTACKER_DEPLOYABLE = (
     "x.s3-accelerate.amazonaws.com", "x.s3.dualstack.us-east-1.amazonaws.com",
     "x-123456789012.s3-accesspoint.us-east-1.amazonaws.com", "210987654321.ddb.us-east-1.amazonaws.com",
     "vpce-1-x.s3.us-east-1.vpce.amazonaws.com", "x.abc.us-east-1.rds.amazonaws.com",
-    "x.us-east-1.redshift.amazonaws.com", "search-x.us-east-1.es.amazonaws.com", "x.us-east-1.aoss.amazonaws.com",
-    "x.abc.0001.use1.cache.amazonaws.com", "x.gr7.us-east-1.eks.amazonaws.com", "b-1.mq.us-east-1.amazonaws.com",
-    "b-1.x.kafka.us-east-1.amazonaws.com", "fs-1.efs.us-east-1.amazonaws.com", "a1-ats.iot.us-east-1.amazonaws.com",
+    "x.us-east-1.redshift.amazonaws.com", "search-x.us-east-1.es.amazonaws.com",
+    "x.us-east-1.aoss.amazonaws.com",
+    "x.abc.0001.use1.cache.amazonaws.com", "x.gr7.us-east-1.eks.amazonaws.com",
+    "b-1.mq.us-east-1.amazonaws.com",
+    "b-1.x.kafka.us-east-1.amazonaws.com", "fs-1.efs.us-east-1.amazonaws.com",
+    "a1-ats.iot.us-east-1.amazonaws.com",
     "x.credentials.iot.us-east-1.amazonaws.com", "x.mediastore.us-east-1.amazonaws.com",
     "s-1.server.transfer.us-east-1.amazonaws.com", "x.airflow.us-east-1.amazonaws.com",
     "x.vfs.cloud9.us-east-1.amazonaws.com", "210987654321.dkr.ecr.us-east-1.amazonaws.com",
     "email-smtp.us-east-1.amazonaws.com", "queue.amazonaws.com", "doc-x.us-east-1.cloudsearch.amazonaws.com",
-    "x.lambda-url.us-east-1.on.aws", "d111.cloudfront.net", "x.awsglobalaccelerator.com", "x.awsapprunner.com",
+    "x.lambda-url.us-east-1.on.aws", "d111.cloudfront.net", "x.awsglobalaccelerator.com",
+    "x.awsapprunner.com",
 )  # fmt: skip
 ESCAPED = (
     "evil.test#",
@@ -106,7 +111,8 @@ ESCAPED = (
 
 ADDRESSES = (
     "{p.evil}", "{p.origin}", "127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0x7f.1", "0",
-    "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::]", "[fe80::1]", "[64:ff9b::7f00:1]", "169.254.169.254",
+    "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::]", "[fe80::1]", "[64:ff9b::7f00:1]",
+    "169.254.169.254",
     "169.254.170.2", "[fd00:ec2::254]", "2852039166", "1.2.3.4.", "١٢٧.0.0.1",
 )  # fmt: skip
 
@@ -138,7 +144,7 @@ def door_attacks() -> Iterator[Attack]:
         "plain GET of https": f"GET https://{IAM}/ HTTP/1.1\r\nHost: {IAM}\r\n",
         "plain GET to evil": "GET http://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n",
         "ftp": "GET ftp://evil.test/ HTTP/1.1\r\nHost: evil.test\r\n",
-        "websocket": f"GET ws://{IAM}/ HTTP/1.1\r\nHost: {IAM}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        "websocket": f"GET ws://{IAM}/ HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
         "origin form": f"GET / HTTP/1.1\r\nHost: {IAM}\r\n",
         "TRACE": f"TRACE http://{IAM}/ HTTP/1.1\r\nHost: {IAM}\r\nMax-Forwards: 0\r\n",
         "OPTIONS *": f"OPTIONS * HTTP/1.1\r\nHost: {IAM}\r\n",
@@ -150,10 +156,10 @@ def door_attacks() -> Iterator[Attack]:
         "a scheme": f"CONNECT https://{IAM}:443 HTTP/1.1\r\nHost: {IAM}\r\n",
         "a line feed for an end": f"CONNECT evil.test:443 HTTP/1.1\nHost: {IAM}\n",
         "another Host beside": f"CONNECT evil.test:443 HTTP/1.1\r\nHost: {IAM}:443\r\n",
-        "two lengths": f"GET http://{IAM}/ HTTP/1.1\r\nHost: {IAM}\r\nContent-Length: 4\r\nContent-Length: 0\r\n",
+        "two lengths": f"GET http://{IAM}/ HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 0\r\n",
         "a folded header": f"CONNECT evil.test:443 HTTP/1.1\r\nHost: {IAM}\r\nX: a\r\n b\r\n",
         "manager": f"GET cache_object://{IAM}/info HTTP/1.1\r\nHost: {IAM}\r\n",
-        "manager by path": "GET http://glovebox-gateway/squid-internal-mgr/info HTTP/1.1\r\nHost: glovebox-gateway\r\n",
+        "manager by path": "GET http://glovebox-gateway/squid-internal-mgr/info HTTP/1.1\r\nHost: a\r\n",
         "manager by address": "GET /squid-internal-mgr/menu HTTP/1.1\r\nHost: {p.gateway}:3128\r\n",
         "binary": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
         "SSH": "SSH-2.0-OpenSSH_9.9\r\n",
@@ -356,7 +362,8 @@ def inside_attacks() -> Iterator[Attack]:
     yield inside(
         9,
         "Cognito sign-up",
-        b"POST / HTTP/1.1\r\nHost: cognito-idp.us-east-1.amazonaws.com\r\nX-Amz-Target: AWSCognitoIdentityProviderService.SignUp\r\nContent-Length: 0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: cognito-idp.us-east-1.amazonaws.com\r\n"
+        b"X-Amz-Target: AWSCognitoIdentityProviderService.SignUp\r\nContent-Length: 0\r\n\r\n",
         "cognito-idp.us-east-1.amazonaws.com",
     )
     yield inside(

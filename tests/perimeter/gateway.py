@@ -1,7 +1,8 @@
-"""The real gateway image beside a name server and an origin, all on loopback addresses of this test process."""
+"""The real gateway image beside a name server and an origin, on loopback addresses of this test process."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -164,7 +165,7 @@ class Gateway:
         return ticket.url(f"{self.places.gateway}:{port}")
 
     def ledger(self) -> list[dict[str, Any]]:
-        """All lines so far but the program's own.  Raises where a line is not JSON: there are no other lines."""
+        """All lines so far but the program's own.  Raises for a line that is not JSON: there must be none."""
         lines = (self.folder / "stdout").read_bytes().split(b"\n")[:-1]
         return [line for line in map(json.loads, lines) if "level" not in line]
 
@@ -277,7 +278,7 @@ def settings_for(places: Places, **changes: Any) -> GatewaySettings:
 
 @contextmanager
 def running_gateway(*options: str, **changes: Any) -> Iterator[Gateway]:
-    """The gateway with its surroundings while the block runs; `options` are Podman's, `changes` to its settings."""
+    """The gateway and what it needs, while the block runs; `options` are Podman's."""
     places, key = Places(), Ed25519PrivateKey.generate()
     folder = Path(tempfile.mkdtemp(prefix="glovebox-gateway-"))
     try:
@@ -393,10 +394,8 @@ def ask(
     connection = socket.create_connection(
         where, patience, source_address=(source or gateway.places.scanner, 0)
     )
-    try:
+    with contextlib.suppress(OSError):  # refused before all was said
         connection.sendall(request)
-    except OSError:
-        pass  # refused before all was said
     head = head_of(connection)
     return Tunnel(status_of(head), head, connection)
 

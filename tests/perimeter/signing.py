@@ -35,7 +35,7 @@ def signed(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """An HTTP/1.1 request with one Authorization; the service is the first label of the host that names one."""
+    """An HTTP/1.1 request with one Authorization; the service is read off the host."""
     parts = urlsplit(url)
     labels = parts.netloc.split(".")
     service = "s3" if "s3" in labels else "s3" if "s3-control" in labels else labels[0]

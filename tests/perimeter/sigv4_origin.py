@@ -1,6 +1,6 @@
-"""A web server in AWS's place: speaks TLS under its names and takes a request only where its signature is right.
+"""A web server in AWS's place: speaks TLS under its names and takes a request only with a right signature.
 
-It calculates Signature Version 4 anew from what arrived, so a header or path that was changed on the way shows.
+It calculates Signature Version 4 anew from what arrived, so that a change on the way shows.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def serving_origin(address: str, certificate: Path, key: Path, secrets: dict[str
             origin.connections += 1
             super().setup()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
             pass
 
         def answer(self) -> None:
@@ -110,7 +110,7 @@ def serving_origin(address: str, certificate: Path, key: Path, secrets: dict[str
             if self.command != "HEAD":
                 self.wfile.write(answer)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_CONNECT = answer  # noqa: N815 - http.server's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815 - http.server's names
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)

@@ -1,4 +1,4 @@
-"""What breaks: helpers that die, lie or say nothing, and configurations that are not one.  Nothing opens because of it."""
+"""What breaks: helpers that die, lie or say nothing, and configurations that are none.  Nothing opens."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ for line in sys.stdin:
     if word == "dies":
         sys.exit(1)
     if word == "lies":
-        print({0: "OK", 1: "OK OK OK", 2: "\\xff\\x00", 3: channel + " YES", 4: "99999 OK"}[int(channel) % 5], flush=True)
+        lies = ["OK", "OK OK OK", "\\xff\\x00", channel + " YES", "99999 OK"]
+        print(lies[int(channel) % 5], flush=True)
     if word == "long":
         print(channel + " ERR message=" + "a" * 100_000, flush=True)
 """
