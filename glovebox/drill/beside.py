@@ -108,12 +108,13 @@ def _exhaustion(lab: Lab, hog: Hog, out: Path) -> Verdict:
 
 def _left_behind(lab: Lab) -> int:
     """Processes of the hostile user, once the kernel had a moment to end them."""
+    found = 0
     for _ in range(50):
-        found = lab.namespaces.script(f"ps -o pid= -u {USER} | wc -l\n")
-        if int(found) == 0:
-            return 0
+        found = int(lab.namespaces.script(f"ps -o pid= -u {USER} | wc -l\n"))
+        if found == 0:
+            break
         time.sleep(0.02)
-    return int(found)
+    return found
 
 
 def _secrets_printed(folder: Path) -> Verdict:

@@ -22,11 +22,11 @@ from typing import NoReturn
 
 from glovebox.farm.dns import Answer, NameServer, question_of
 from glovebox.lab.journal import Journal
-from glovebox.lab.plan import EVIL_ADDRESS, NAME_SERVER, ORIGIN_ADDRESS, Plan
+from glovebox.lab.plan import EVIL_ADDRESS, METADATA_ADDRESSES, NAME_SERVER, ORIGIN_ADDRESS, Plan
 from glovebox.lab.template import NameRule
 
-FLIPPING = "flip.evil.example"
-"""Its address is public when first asked for and the metadata service's ever after."""
+REBOUND = "kms.us-east-1.amazonaws.com"
+"""An allowed name that somebody has made lead to the metadata service."""
 ALLOWED_SUFFIX = ".amazonaws.com"
 _PORT = 53
 _MAX_MESSAGE = 65_535
@@ -43,14 +43,12 @@ class Internet(NameServer):
 
     def __init__(self) -> None:
         super().__init__({})
-        self._flipped = False
 
     def answer(self, name: str) -> Answer:
         if name.endswith(".arpa"):
             return Answer(pointer="s3.us-east-1.amazonaws.com")
-        if name == FLIPPING:
-            first, self._flipped = not self._flipped, True
-            return Answer(("52.46.10.10",) if first else ("169.254.169.254",))
+        if name == REBOUND:
+            return Answer(METADATA_ADDRESSES[:1])
         return Answer((ORIGIN_ADDRESS if name.endswith(ALLOWED_SUFFIX) else EVIL_ADDRESS,))
 
 

@@ -16,7 +16,9 @@ from glovebox.drill.beside import beside
 from glovebox.drill.in_lab import Drill
 from glovebox.drill.judge import Permitted, Sightings, Verdict, sort_out, summary
 from glovebox.drill.not_tried import NOT_TRIED
-from glovebox.drill.run import ATTEMPTS
+from glovebox.drill.run import ATTEMPTS, REPORT, all_to
+from glovebox.drill.scanner import Brief
+from glovebox.drill.sigv4 import Key
 from glovebox.errors import UpstreamError
 from glovebox.lab.lab import CHECKOUT, Lab
 from glovebox.lab.template import Network
@@ -116,6 +118,24 @@ def test_the_hostile_image_holds_the_attempts_and_not_the_judge() -> None:
             re.findall(r"^(?:from|import) (\w+)", (CHECKOUT / name).read_text("utf-8"), re.MULTILINE)
         )
     assert imported <= sys.stdlib_module_names | {"glovebox", "containers"}
+
+
+def test_without_a_judge_the_scanner_writes_down_every_attempt_with_its_times(tmp_path: Path) -> None:
+    """As in AWS; here nobody listens, so each attempt is told so at once."""
+    key = Key("AKIAEXAMPLEEXAMPLE00", "secret")
+    here = "127.0.0.1"
+    brief = Brief(
+        gateway=here, aws_port=9, site_port=9, ticket="claims:signature", site_ticket="claims:signature",
+        bad_tickets=dict.fromkeys(("forged", "forged_kid", "mixed", "expired", "early", "other_scan"), "claims:signature"),
+        region="us-east-1", bucket="bucket", key=key, own_key=key, origin=here, evil=here, evil_ipv6="::1",
+        public_resolver=here, resolvers=(here,), metadata=(here, here), neighbour=here, bystander=here,
+        endpoint=here, patience=0.05,
+    )  # fmt: skip
+    all_to(brief, tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / REPORT).read_text("utf-8").splitlines()]
+    assert [(row["line"], row["name"]) for row in rows] == [(one.line, one.name) for one in ATTEMPTS]
+    assert all(row["started"] <= row["ended"] and ("said" in row or "cannot" in row) for row in rows)
+    assert len({row["marker"] for row in rows}) == len(rows)
 
 
 @pytest.mark.lab

@@ -40,6 +40,14 @@ def two_hosts(scanner: Scanner) -> str:
     return scanner.inside(data.replace(b"\r\n", f"\r\nHost: {scanner.marker}.evil.example\r\n".encode(), 1))
 
 
+@attempt(23, "an allowed name that leads to the metadata service")
+def rebound(scanner: Scanner) -> str:
+    """Signed as it should be, so that only the address is wrong."""
+    host = f"kms.{scanner.brief.region}.amazonaws.com"
+    data = scanner.signed("GET", f"https://{host}/{scanner.marker}", "kms")
+    return scanner.inside(data, host=host)
+
+
 @attempt(4, "an upgrade to a WebSocket")
 def web_socket(scanner: Scanner) -> str:
     url = f"https://{scanner.allowed}/{scanner.marker}"
