@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def _lacks_containers() -> str | None:
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
+@functools.cache  # It tries a namespace, which takes a tenth of a second.
 def _lacks_lab() -> str | None:
     from glovebox.lab.probe import why_no_drill
 

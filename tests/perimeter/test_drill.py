@@ -123,10 +123,11 @@ def test_the_hostile_image_holds_the_attempts_and_not_the_judge() -> None:
 def test_without_a_judge_the_scanner_writes_down_every_attempt_with_its_times(tmp_path: Path) -> None:
     """As in AWS; here nobody listens, so each attempt is told so at once."""
     key = Key("AKIAEXAMPLEEXAMPLE00", "secret")
-    here = "127.0.0.1"
+    here, ticket = "127.0.0.1", "claims:signature"
+    bad = ("forged", "forged_kid", "mixed", "expired", "early", "other_scan")
     brief = Brief(
-        gateway=here, aws_port=9, site_port=9, ticket="claims:signature", site_ticket="claims:signature",
-        bad_tickets=dict.fromkeys(("forged", "forged_kid", "mixed", "expired", "early", "other_scan"), "claims:signature"),
+        gateway=here, aws_port=9, site_port=9, ticket=ticket, site_ticket=ticket,
+        bad_tickets=dict.fromkeys(bad, ticket),
         region="us-east-1", bucket="bucket", key=key, own_key=key, origin=here, evil=here, evil_ipv6="::1",
         public_resolver=here, resolvers=(here,), metadata=(here, here), neighbour=here, bystander=here,
         endpoint=here, patience=0.05,
