@@ -19,6 +19,7 @@ from glovebox_constructs.networks import LoggedNetwork, Peering
 from glovebox_constructs.role_groups import AWS_PORT, SITE_PORT, RoleGroups
 from glovebox_constructs.squid_egress import FOLDER, SquidEgress
 from squid.allow_list import AllowList
+from squid.hosts import bucket_regions, hosts_of
 from squid.settings import GatewaySettings
 from stacks.outputs import output
 from stacks.scanners import Scanners
@@ -37,8 +38,8 @@ RESOLVER = "10.43.0.2"
 """Of the egress network: AWS puts it two above the network's own address."""
 AUDIT_ROLE = "GloveboxAudit"
 """The audit role's name in each target account; policies name it with the account, never alone."""
-UPSTREAM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-"""Debian's, in the gateway's image."""
+UPSTREAM_AUTHORITIES = "/opt/glovebox/amazon-roots.pem"
+"""Amazon's own roots, which the gateway's image takes out of Debian's."""
 
 
 class _Logged(TypedDict):
@@ -208,7 +209,7 @@ class Perimeter(cdk.Stack):
         gateway = GatewaySettings(
             scan_subnets=tuple(subnet.ipv4_cidr_block for subnet in self.scan.subnets),
             allow_list=f"{FOLDER}/hosts.txt",
-            bucket_regions=regions,
+            bucket_regions=bucket_regions(hosts_of(reviewed)),
             public_keys=f"{FOLDER}/ticket-keys.pem",
             certificate=f"{FOLDER}/leaf.pem",
             certificate_key=f"{FOLDER}/leaf.key",

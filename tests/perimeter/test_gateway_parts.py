@@ -130,8 +130,11 @@ def test_a_list_holds_exact_names_of_aws_sorted_and_once(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    (".amazonaws.com", "amazonaws.com", "*.amazonaws.com", "iam.amazonaws.com.", "IAM.amazonaws.com", "iam.api.aws",
-     "iam amazonaws.com", "a..amazonaws.com", "-a.amazonaws.com", "a_b.amazonaws.com", f"{'a' * 64}.amazonaws.com"),
+    [
+        ".amazonaws.com", "amazonaws.com", "*.amazonaws.com", "iam.amazonaws.com.", "IAM.amazonaws.com",
+        "iam.api.aws", "iam amazonaws.com", "a..amazonaws.com", "-a.amazonaws.com", "a_b.amazonaws.com",
+        f"{'a' * 64}.amazonaws.com",
+    ],
 )  # fmt: skip
 def test_a_list_takes_no_pattern_and_no_other_domain(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError):
@@ -158,14 +161,17 @@ PATTERNS = [
     if line and not line.startswith("#")
 ]
 ALSO_TRIPPED = (
-    "x.s3.us-east-1.amazonaws.com", "x.s3-fips.us-east-1.amazonaws.com", "123456789012.s3-control.us-east-1.amazonaws.com",
+    "x.s3.us-east-1.amazonaws.com", "x.s3-fips.us-east-1.amazonaws.com",
+    "123456789012.s3-control.us-east-1.amazonaws.com",
     "x.s3-object-lambda.us-east-1.amazonaws.com", "x.accesspoint.s3-global.amazonaws.com",
     "1.data-kinesis.us-east-1.amazonaws.com", "x.cluster-1.us-east-1.neptune.amazonaws.com",
     "x.cluster-1.us-east-1.docdb.amazonaws.com", "x.1.us-east-1.redshift-serverless.amazonaws.com",
     "b-1.kinesisvideo.us-east-1.amazonaws.com", "x.mediapackage.us-east-1.amazonaws.com",
     "x.grafana-workspace.us-east-1.amazonaws.com", "aps-workspaces.us-east-1.amazonaws.com",
-    "x.d.codeartifact.us-east-1.amazonaws.com", "eu-west-1.queue.amazonaws.com", "x.emr.us-east-1.amazonaws.com",
-    "x.elasticbeanstalk.com", "x.amplifyapp.com", "x.auth.us-east-1.amazoncognito.com", "x.execute-api.us-east-1.api.aws",
+    "x.d.codeartifact.us-east-1.amazonaws.com", "eu-west-1.queue.amazonaws.com",
+    "x.emr.us-east-1.amazonaws.com",
+    "x.elasticbeanstalk.com", "x.amplifyapp.com", "x.auth.us-east-1.amazoncognito.com",
+    "x.execute-api.us-east-1.api.aws",
     "ip-10-0-0-1.ec2.compute.internal",
 )  # fmt: skip
 """One a category of what anybody can deploy, beside those of the attack table."""
@@ -175,7 +181,7 @@ def tripped(name: str) -> bool:
     return any(pattern.search(name) for pattern in PATTERNS)
 
 
-@pytest.mark.parametrize("name", (*ATTACKER_DEPLOYABLE, *ALSO_TRIPPED))
+@pytest.mark.parametrize("name", [*ATTACKER_DEPLOYABLE, *ALSO_TRIPPED])
 def test_every_category_trips(name: str) -> None:
     assert tripped(name)
 
@@ -197,7 +203,7 @@ HOSTS = hosts_of(LISTS / "prowler-us-east-1.txt")
 
 
 def _handshake(minted: authority.Minted, folder: Path, name: str) -> None:
-    """Raises SSLError where a client of this Python would refuse the leaf for `name`, as strictly as 3.13 does."""
+    """Raises SSLError where a client as strict as Python 3.13 would refuse the leaf for `name`."""
     (folder / "leaf.pem").write_bytes(minted.leaf + minted.key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "leaf.pem")
