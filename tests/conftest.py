@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-# Node is started by the first import of aws_cdk, with the environment of that moment.  The validation of
-# every template at synth triples its time (CI has a step with it on), and a banner about Node's age is no failure.
+# Node is started by the first import of aws_cdk, with the environment of that moment.  Validating every
+# template at synth triples its time (CI has a step with it on); a banner about Node's age is no failure.
 os.environ.setdefault("CDK_VALIDATION", "false")
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
