@@ -37,7 +37,15 @@ def build(app: cdk.App, settings: Settings) -> None:
         app, "Glovebox-Broker", settings=settings, storage=storage, scanners=scanners, perimeter=perimeter
     )
     audit = Audit(app, "Glovebox-Audit", settings=settings, storage=storage)
-    Operations(app, "Glovebox-Operations", settings=settings, storage=storage, broker=broker, audit=audit)
+    Operations(
+        app,
+        "Glovebox-Operations",
+        settings=settings,
+        storage=storage,
+        perimeter=perimeter,
+        broker=broker,
+        audit=audit,
+    )
     cdk.Tags.of(app).add("application", "glovebox")
 
 

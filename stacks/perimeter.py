@@ -45,7 +45,7 @@ UPSTREAM_AUTHORITIES = "/opt/glovebox/amazon-roots.pem"
 class _Logged(TypedDict):
     """What everything here that writes a log takes."""
 
-    key: kms.IKey
+    key: kms.Key
     log_retention_days: int
     disposable: bool
 

@@ -21,11 +21,11 @@ cat >/usr/local/sbin/gateway-refresh <<'PROGRAM'
 # Fetches the leaf and the keys that sign tickets; the gateway is told only when something has changed.
 set -euo pipefail
 umask 077
-ask() { # service, target, body
+ask() { # service, target, body, host
   token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
   role=http://169.254.169.254/latest/meta-data/iam/security-credentials/
   mine=$(curl -sf -H "X-aws-ec2-metadata-token: $token" "$role$(curl -sf -H "X-aws-ec2-metadata-token: $token" "$role")")
-  word() { python3 -c 'import json,sys; print(json.loads(sys.argv[1])[sys.argv[2]])' "$mine" "$1"; }
+  word() { printf '%s' "$mine" | python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
   # By standard input, so that no list of processes shows the key.
   curl -sf --config - --aws-sigv4 "aws:amz:@REGION@:$1" -X POST \
     -H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: $2" -d "$3" \

@@ -103,7 +103,7 @@ class SquidEgress(Construct):
                 zone, interface, f"{FAMILIES[architecture]}.{size}", architecture, user_data
             )
             self.groups.append(self._group(zone, subnet, template, 1 if promoted else 0))
-        self.down = self._alarms() if promoted else []
+        self.promoted = promoted
 
     def _role(self, repository: ecr.IRepository, key: kms.IKey) -> iam.Role:
         """Pulls one image, writes one log, reads one leaf and the public keys.  Nothing else."""
@@ -216,7 +216,7 @@ class SquidEgress(Construct):
                 min_instances_in_service=0, max_batch_size=1
             )
         )
-        accept(group, "AwsSolutions-AS3", "The alarm `GatewayDown` tells of a gateway that is gone.")
+        accept(group, "AwsSolutions-AS3", "Operations raises `GatewayDown` for a gateway that is gone.")
         accept(group, "AwsSolutions-EC26", "The launch template encrypts the disk.")
         return group
 
@@ -241,26 +241,17 @@ class SquidEgress(Construct):
             )
         return text
 
-    def _alarms(self) -> list[cloudwatch.Alarm]:
-        """Raised when a zone has had no gateway for ten minutes: a replacement takes three."""
+    def in_service(self) -> list[cloudwatch.Metric]:
+        """Of each zone: 1 while there is a gateway."""
         return [
-            cloudwatch.Alarm(
-                self,
-                f"GatewayDown{number}",
-                alarm_description="The egress gateway is gone and no new one came; scans cannot get out.",
-                metric=cloudwatch.Metric(
-                    namespace="AWS/AutoScaling",
-                    metric_name="GroupInServiceInstances",
-                    dimensions_map={"AutoScalingGroupName": group.ref},
-                    statistic="Minimum",
-                    period=cdk.Duration.minutes(5),
-                ),
-                threshold=1,
-                comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
-                evaluation_periods=2,
-                treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+            cloudwatch.Metric(
+                namespace="AWS/AutoScaling",
+                metric_name="GroupInServiceInstances",
+                dimensions_map={"AutoScalingGroupName": group.ref},
+                statistic="Minimum",
+                period=cdk.Duration.minutes(5),
             )
-            for number, group in enumerate(self.groups, start=1)
+            for group in self.groups
         ]
 
 

@@ -8,6 +8,7 @@ ALARMS = {
     "RunFailed",
     "RunPartial",
     "SecondUpload",
+    "Tripwire",
     "NoRun",
     *(f"{unit}Errors" for unit in ("Launch", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify")),
     *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations")),
@@ -48,6 +49,7 @@ def test_metrics_count_lines_that_the_services_write(assembly: Assembly) -> None
         "RunsFailed": ("PublishLog", '{ ($.message = "run published") && ($.state = "failed") }'),
         "RunsPartial": ("PublishLog", '{ ($.message = "run published") && ($.state = "partial") }'),
         "SecondUploads": ("IngestLog", '{ $.message = "second_upload" }'),
+        "Tripwires": ("GatewayLedger", '{ $.tripwire = "yes" }'),
     }
 
 

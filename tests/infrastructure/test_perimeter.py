@@ -375,9 +375,21 @@ def test_the_gateway_gets_settings_that_its_image_reads(promoted: Assembly) -> N
     assert b"iam.amazonaws.com" in files["hosts.txt"]
 
 
+def test_a_tripwire_in_the_ledger_raises_an_alarm(assembly: Assembly) -> None:
+    [counter] = [
+        each
+        for each in assembly.of("AWS::Logs::MetricFilter")
+        if assembly.shown(each.properties["LogGroupName"]) == "GatewayLedger"
+    ]
+    assert counter.properties["FilterPattern"] == '{ $.tripwire = "yes" }'
+    alarm = assembly.one("AWS::CloudWatch::Alarm", "Tripwire")
+    [counted] = counter.properties["MetricTransformations"]
+    assert alarm.properties["MetricName"] == counted["MetricName"]
+
+
 def test_an_unhealthy_zone_raises_an_alarm(assembly: Assembly, promoted: Assembly) -> None:
     def alarms(of: Assembly) -> int:
-        return sum(each.short.startswith("GatewayGatewayDown") for each in of.of("AWS::CloudWatch::Alarm"))
+        return sum(each.short.startswith("GatewayDown") for each in of.of("AWS::CloudWatch::Alarm"))
 
     assert (alarms(assembly), alarms(promoted)) == (0, 2)
 
