@@ -18,8 +18,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 MINISTACK := .glovebox/ministack
-# Tests at once: most of them wait for servers of their own, so two keep two cores busy.
-WORKERS ?= 2
 
 # Companies put their own authorities into the system's store; uv's built-in roots do not hold them.
 export UV_SYSTEM_CERTS := 1
@@ -55,7 +53,7 @@ demo: setup
 	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE))
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -55,16 +54,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run this test, but {lacking}", pytrace=False)
         pytest.skip(lacking)
-
-
-TOGETHER = {"adapters", "bundles", "containers", "e2e", "infrastructure", "policies"}
-"""Folders whose tests share what takes seconds to make (images, a cloud, templates): one worker runs them."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under `-n`, a worker gets a whole file, or a whole folder, so that nothing costly is made twice."""
-    tests = Path(__file__).parent
-    for item in items:
-        place = item.path.relative_to(tests)
-        group = place.parts[0] if place.parts[0] in TOGETHER else str(place)
-        item.add_marker(pytest.mark.xdist_group(group))
