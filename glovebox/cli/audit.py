@@ -19,9 +19,9 @@ from glovebox.cli import exit_codes
 from glovebox.cli.auditing import Audit, Engine
 from glovebox.cli.journal import Journal, RunState
 from glovebox.cli.show import say, show_notes, show_summary
+from glovebox.dates import iso
 from glovebox.errors import InputError
 from glovebox.scans.model import MAX_RUN_HOSTS
-from glovebox.scans.state import stamp
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
 from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.settings import AuditSettings
@@ -165,7 +165,7 @@ def _journal(args: argparse.Namespace, console: Console, scratch: Path | None) -
     folder = scratch or args.output or Path(f"glovebox-{now:%Y-%m-%dT%H%M%SZ}")
     state = RunState(
         run_id=f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}",
-        scan_date=stamp(now),
+        scan_date=iso(now),
         hosts=given.hosts,
         rejected=given.rejected,
     )

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
+from glovebox.dates import iso
 from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.local.agent import Agent
 from glovebox.local.assembly import Assembly, synthesized
@@ -118,7 +119,7 @@ class LocalCloud:
 
     def _scheduled_input(self) -> bytes:
         schedule = self.aws.client("scheduler").get_schedule(Name=self.deployment.output("Schedule"))
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = iso(datetime.now(UTC))
         return schedule["Target"].get("Input", "{}").replace(FIRING_TIME, now).encode()
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from glovebox.dates import iso
 from glovebox.errors import ConfigurationError
 from glovebox.local.aws import ACCOUNT, REGION
 
@@ -48,7 +49,7 @@ class EventSender:
                 "detail-type": detail_type,
                 "source": source,
                 "account": ACCOUNT,
-                "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "time": iso(datetime.now(UTC)),
                 "region": REGION,
                 "resources": list(resources),
                 "detail": detail,

@@ -8,11 +8,12 @@ and run twice at once: the loser raises ConflictError and nothing has changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
 
+from glovebox.dates import iso
 from glovebox.errors import ConflictError
 from glovebox.scans.model import MAX_ATTEMPTS, RunState, ScanState
 from glovebox.siteaudit.notes import LineNote
@@ -110,11 +111,6 @@ class Run(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
     revision: int = 0
 
 
-def stamp(moment: datetime) -> str:
-    """UTC to the second, with a Z: sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def seconds_since(text: str, now: datetime) -> float:
     return (now - datetime.fromisoformat(text)).total_seconds()
 
@@ -123,7 +119,7 @@ def launching(scan: Scan, *, now: datetime, deadline: int) -> Scan:
     """This attempt is being started, by whoever writes this first."""
     _expect(scan, ScanState.REQUESTED)
     return msgspec.structs.replace(
-        scan, state=ScanState.LAUNCHING, changed_at=stamp(now), deadline=deadline, task_arn=None
+        scan, state=ScanState.LAUNCHING, changed_at=iso(now), deadline=deadline, task_arn=None
     )
 
 
@@ -142,7 +138,7 @@ def released(scan: Scan, *, now: datetime, reason: str) -> Scan:
     return msgspec.structs.replace(
         scan,
         state=ScanState.REQUESTED,
-        changed_at=stamp(now),
+        changed_at=iso(now),
         launches=scan.launches + 1,
         reason=reason,
     )
@@ -153,7 +149,7 @@ def running(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:
     _expect_attempt(scan, attempt, task_arn)
     if scan.state not in (ScanState.REQUESTED, ScanState.LAUNCHING):
         return scan
-    moment = stamp(now)
+    moment = iso(now)
     return msgspec.structs.replace(
         scan, state=ScanState.RUNNING, changed_at=moment, started_at=moment, task_arn=task_arn
     )
@@ -162,7 +158,7 @@ def running(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:
 def stopped(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:
     """The task ended well and its manifest is on the way."""
     _expect_attempt(scan, attempt, task_arn)
-    return scan if scan.stopped_at else msgspec.structs.replace(scan, stopped_at=stamp(now))
+    return scan if scan.stopped_at else msgspec.structs.replace(scan, stopped_at=iso(now))
 
 
 def ingesting(scan: Scan, *, attempt: int, now: datetime) -> Scan:
@@ -170,7 +166,7 @@ def ingesting(scan: Scan, *, attempt: int, now: datetime) -> Scan:
     _expect_attempt(scan, attempt)
     if scan.state is ScanState.INGESTING:
         return scan
-    return msgspec.structs.replace(scan, state=ScanState.INGESTING, changed_at=stamp(now))
+    return msgspec.structs.replace(scan, state=ScanState.INGESTING, changed_at=iso(now))
 
 
 def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
@@ -185,8 +181,8 @@ def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanSta
             scan,
             state=ScanState.REQUESTED,
             attempt=scan.attempt + 1,
-            changed_at=stamp(now),
-            attempt_since=stamp(now),
+            changed_at=iso(now),
+            attempt_since=iso(now),
             task_arn=None,
             deadline=None,
             stopped_at=None,
@@ -205,7 +201,7 @@ def finished(scan: Scan, *, state: ScanState, now: datetime, reason: str | None)
     """The audit's last word.  Where nothing was recorded there is nothing to enrich either."""
     if scan.state.ended:
         raise ConflictError(f"Scan {scan.scan_id} has ended already.")
-    moment = stamp(now)
+    moment = iso(now)
     return msgspec.structs.replace(
         scan,
         state=state,
@@ -223,7 +219,7 @@ def enriched(scan: Scan, *, now: datetime, note: str | None) -> Scan:
         raise ConflictError(f"Scan {scan.scan_id} has not ended yet.")
     if scan.enriched_at is not None:
         return scan
-    return msgspec.structs.replace(scan, enriched_at=stamp(now), enrichment_note=note)
+    return msgspec.structs.replace(scan, enriched_at=iso(now), enrichment_note=note)
 
 
 def bounded(texts: Iterable[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from glovebox import log
+from glovebox.dates import iso
 from glovebox.errors import ConflictError, InputError, RefusedError, UpstreamError
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import (
@@ -40,7 +41,7 @@ from glovebox.scans.model import (
     scan_id_of,
 )
 from glovebox.scans.ports import Clock, HandOff, Lists, ScanStore, TaskOrder, Tasks, Uploads
-from glovebox.scans.state import Run, Scan, bounded_lines, failed, launched, launching, released, stamp
+from glovebox.scans.state import Run, Scan, bounded_lines, failed, launched, launching, released
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -177,9 +178,9 @@ class Launch:
         return Run(
             run_id=run_id,
             state=RunState.RUNNING,
-            requested_at=stamp(now),
+            requested_at=iso(now),
             requested_by=order.requested_by,
-            scan_date=stamp(now),
+            scan_date=iso(now),
             hosts=len(names.hosts),
             shards=shards,
             pending=shards * (2 if self.settings.enrichment else 1),
@@ -214,7 +215,7 @@ class Launch:
         return moment
 
     def _scans(self, run: Run, names: HostList) -> Iterator[Scan]:
-        size, now = self.settings.shard_hosts, stamp(self.clock())
+        size, now = self.settings.shard_hosts, iso(self.clock())
         for shard in range(run.shards):
             yield Scan(
                 scan_id=scan_id_of(run.run_id, shard),

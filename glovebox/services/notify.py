@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import msgspec
 
 from glovebox import log
+from glovebox.dates import iso
 from glovebox.errors import ConflictError
 from glovebox.scans.model import RUN_SORT_KEY
 from glovebox.scans.ports import Clock, ScanStore
-from glovebox.scans.state import Run, stamp
+from glovebox.scans.state import Run
 from glovebox.services.events import changed_items
 from glovebox.sites.changes import Changes, compare
 from glovebox.sites.message import body, subject
@@ -38,7 +39,7 @@ class Notify:
         # Sent first and noted then: a crash between the two tells people twice, the other order never.
         self.topic.send(subject(run, changes), body(run, changes, self.page_url))
         try:
-            self.store.replace_run(run, msgspec.structs.replace(run, notified_at=stamp(self.clock())))
+            self.store.replace_run(run, msgspec.structs.replace(run, notified_at=iso(self.clock())))
         except ConflictError:
             log.warning("a run was notified twice", runId=run.run_id)
             return

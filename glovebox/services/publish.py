@@ -12,10 +12,11 @@ from io import BytesIO
 import msgspec
 
 from glovebox import log
+from glovebox.dates import iso
 from glovebox.errors import ConflictError
 from glovebox.scans.model import RUN_SORT_KEY, RunState, ScanState
 from glovebox.scans.ports import Clock, ScanStore
-from glovebox.scans.state import Run, Scan, bounded, stamp
+from glovebox.scans.state import Run, Scan, bounded
 from glovebox.services.events import changed_items
 from glovebox.siteaudit.record import SiteRecord, from_json
 from glovebox.sites.ports import Publication, SiteStore
@@ -55,7 +56,7 @@ class Publish:
             return
         scans = self.store.scans(run_id)
         files = self._write(run, scans) if any(scan.counts for scan in scans) else ()
-        now = stamp(self.clock())
+        now = iso(self.clock())
         published = msgspec.structs.replace(closed(run, scans, now), published_at=now, files=files)
         try:
             self.store.replace_run(run, published)

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from glovebox import log
+from glovebox.dates import iso
 from glovebox.errors import ConflictError, InputError, NotFoundError, UpstreamError
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import MAX_ATTEMPTS, SCAN_ID, ScanState, handoff_key
@@ -30,7 +31,6 @@ from glovebox.scans.state import (
     released,
     running,
     seconds_since,
-    stamp,
     stopped,
 )
 from glovebox.text import plain
@@ -224,7 +224,7 @@ class Watch:
             return
         log.warning("publication is late", runId=run.run_id)
         try:
-            self.store.replace_run(run, msgspec.structs.replace(run, nudged_at=stamp(now)))
+            self.store.replace_run(run, msgspec.structs.replace(run, nudged_at=iso(now)))
         except ConflictError:
             log.info("the run went on meanwhile", runId=run.run_id)
 

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from glovebox.dates import iso
 from glovebox.errors import RefusedError, UpstreamError
-from glovebox.scans.state import stamp
 from glovebox.siteaudit.addresses import public_address
 from glovebox.siteaudit.record import Shodan
 
@@ -185,7 +185,7 @@ class _Asker:
 
     def _answer(self, address: str) -> Shodan:
         found = self.port.host(address)
-        looked_up = stamp(self.clock.now())
+        looked_up = iso(self.clock.now())
         if found is None:
             return Shodan(status="unknown_address", ip_str=address, looked_up=looked_up)
         return replace(found, looked_up=looked_up)

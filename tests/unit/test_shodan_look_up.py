@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from glovebox.scans.state import stamp
+from glovebox.dates import iso
 from glovebox.siteaudit.record import Shodan
 from glovebox.sites.shodan import (
     CACHE_DAYS,
@@ -103,7 +103,7 @@ def test_what_is_no_public_address_is_never_asked(address: str) -> None:
     ("age", "asked"), [(timedelta(days=CACHE_DAYS, seconds=-1), 0), (timedelta(days=CACHE_DAYS), 1)]
 )
 def test_an_answer_is_used_for_seven_days(age: timedelta, asked: int) -> None:
-    known = Shodan(status="found", ip_str=A, looked_up=stamp(START - age))
+    known = Shodan(status="found", ip_str=A, looked_up=iso(START - age))
     answers, port = run(A, cache=FakeCache({A: known}))
     assert len(port.asked) == asked
     assert (answers[A] == known) is (asked == 0)
