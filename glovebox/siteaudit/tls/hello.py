@@ -116,7 +116,6 @@ def _server_name(host: str) -> bytes:
     return b""
 
 
-@lru_cache(maxsize=256)
 def _alpn(protocols: tuple[str, ...]) -> bytes:
     if not protocols:
         return b""
@@ -125,28 +124,39 @@ def _alpn(protocols: tuple[str, ...]) -> bytes:
     )
 
 
-@lru_cache(maxsize=1_024)
-def _groups(groups: tuple[int, ...]) -> bytes:
-    return _extension(wire.EXT_SUPPORTED_GROUPS, _vector(2, _numbers(groups))) if groups else b""
+def _extensions(question: Question) -> bytes:
+    """All but the name, which comes before them, and the key share, which comes after.
 
-
-def _extensions(question: Question, host: str, shares: Mapping[int, bytes]) -> bytes:
-    """Groups and key shares come last: old servers stumble over an empty extension at the end."""
-    if question.style is Style.BARE or question.version == SSL30:
-        return b""
-    name = _server_name(host) if question.server_name else b""
+    Groups and key shares come last: old servers stumble over an empty extension at the end.
+    """
     signatures = _SIGNATURES if question.version >= TLS12 else b""
-    groups = _groups(question.groups)
-    if question.version >= TLS13:
-        offered = b"".join(struct.pack(">H", group) + _vector(2, shares[group]) for group in question.shares)
-        extra = _FULL_FLIGHT if question.depth is Depth.FLIGHT else b""
-        key_share = _extension(wire.EXT_KEY_SHARE, _vector(2, offered))
-        extra += _extension(wire.EXT_COOKIE, question.cookie) if question.cookie else b""
-        return name + _TLS13_ONLY + extra + _alpn(question.alpn) + signatures + groups + key_share
-    if question.style is Style.SMALL:
-        return name + _RENEGOTIATION_INFO + _POINT_FORMATS + signatures + groups
+    offered = _extension(wire.EXT_SUPPORTED_GROUPS, _vector(2, _numbers(question.groups)))
+    groups = offered if question.groups else b""
+    if question.style is Style.SMALL and question.version < TLS13:
+        return _RENEGOTIATION_INFO + _POINT_FORMATS + signatures + groups
     extra = _FULL_FLIGHT if question.depth is Depth.FLIGHT else b""
-    return name + _BEFORE_TLS13 + extra + _alpn(question.alpn) + signatures + groups
+    if question.cookie:
+        extra += _extension(wire.EXT_COOKIE, question.cookie)
+    general = _TLS13_ONLY if question.version >= TLS13 else _BEFORE_TLS13
+    return general + extra + _alpn(question.alpn) + signatures + groups
+
+
+def _fixed(question: Question) -> tuple[bytes, bytes | None]:
+    """What is the same in every hello of `question`: suites and compression, and extensions or `None`."""
+    extended = question.style is not Style.BARE and question.version != SSL30
+    suites = question.suites if extended else (*question.suites, EMPTY_RENEGOTIATION_INFO_SCSV)
+    asks_all = question.depth is Depth.FLIGHT and question.style is Style.FULL
+    compression = _DEFLATE_AND_NULL if asks_all and question.version < TLS13 else _NULL
+    return _vector(2, _numbers(suites)) + compression, _extensions(question) if extended else None
+
+
+# Servers of one make are asked the same questions, so most hellos are put together from parts.
+_remembered = lru_cache(maxsize=1_024)(_fixed)
+
+
+def _key_share(question: Question, shares: Mapping[int, bytes]) -> bytes:
+    offered = b"".join(struct.pack(">H", group) + _vector(2, shares[group]) for group in question.shares)
+    return _extension(wire.EXT_KEY_SHARE, _vector(2, offered))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +174,19 @@ class Hello:
 
     def message(self, question: Question, host: str, shares: Mapping[int, bytes]) -> bytes:
         """The handshake message.  `shares` holds a public value for each of `question.shares`."""
-        extensions = _extensions(question, host, shares)
-        suites = question.suites
-        if not extensions:
-            suites = (*suites, EMPTY_RENEGOTIATION_INFO_SCSV)
-        asks_all = question.depth is Depth.FLIGHT and question.style is Style.FULL
+        # A cookie is the server's: as long as it likes, and never seen again.
+        suites, extensions = _fixed(question) if question.cookie else _remembered(question)
+        if extensions is not None:
+            name = _server_name(host) if question.server_name else b""
+            share = _key_share(question, shares) if question.version >= TLS13 else b""
+            extensions = _vector(2, name + extensions + share)
         body = b"".join(
             (
                 min(question.version, TLS12).to_bytes(2, "big"),
                 self.random,
                 _vector(1, self.session_id),
-                _vector(2, _numbers(suites)),
-                _DEFLATE_AND_NULL if asks_all and question.version < TLS13 else _NULL,
-                _vector(2, extensions) if extensions else b"",
+                suites,
+                extensions or b"",
             )
         )
         return b"\x01" + _vector(3, body)
