@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidKey
@@ -16,7 +17,7 @@ _MLKEM768_CIPHERTEXT_BYTES = 1_088
 
 
 class KeyShare(Protocol):
-    """One ephemeral key."""
+    """One key."""
 
     @property
     def public(self) -> bytes:
@@ -29,6 +30,8 @@ class KeyShare(Protocol):
 
 
 class _X25519:
+    """The share of every first question, so its key is made once for all: nothing of ours is ever secret."""
+
     def __init__(self) -> None:
         self._private = x25519.X25519PrivateKey.generate()
         self.public = self._private.public_key().public_bytes_raw()
@@ -83,7 +86,7 @@ class _X25519MLKEM768:
 
 
 _MAKERS: Mapping[int, Callable[[], KeyShare]] = {
-    X25519: _X25519,
+    X25519: cache(_X25519),
     X448: _X448,
     SECP256R1: lambda: _Curve(ec.SECP256R1()),
     SECP384R1: lambda: _Curve(ec.SECP384R1()),
@@ -95,5 +98,5 @@ SHARED_GROUPS = frozenset(_MAKERS)
 
 
 def make_key_share(group: int) -> KeyShare:
-    """A fresh key of one of SHARED_GROUPS."""
+    """A key of one of SHARED_GROUPS."""
     return _MAKERS[group]()
