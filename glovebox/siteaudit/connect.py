@@ -167,6 +167,10 @@ class _Cap:
         self._places: dict[str, asyncio.Semaphore] = {}
         self._users: Counter[str] = Counter()
 
+    def __len__(self) -> int:
+        """Keys in use."""
+        return len(self._places)
+
     async def enter(self, key: str) -> None:
         """Waits for a place.  Whoever came in must `leave`."""
         places = self._places.get(key)
