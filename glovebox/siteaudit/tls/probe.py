@@ -190,6 +190,10 @@ class _Probe:
         return bool(self.tls13.found)
 
     async def _ask_ssl20(self) -> None:
+        """Always asked: SSL 2 has a hello of its own, and no refusal of a newer version speaks for it.
+
+        In Apache 2.2 `SSLProtocol all -SSLv3` turns SSL 3 off and leaves SSL 2 on.
+        """
         self.ssl20 = await self.inquiry.ask_ssl20()
 
     # ------------------------------------------------------------ silence
