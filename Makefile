@@ -18,10 +18,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 MINISTACK := .glovebox/ministack
+# Tests at once (0: one after the other).  Two, because some of them measure patience, which more would try.
+WORKERS ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN)" -ge 2 ] && echo 2 || echo 0)
 
 # Companies put their own authorities into the system's store; uv's built-in roots do not hold them.
 export UV_SYSTEM_CERTS := 1
 export UV_NO_PROGRESS := 1
+# Hundreds of short processes import the same modules: without bytecode each of them would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # The library validates every template at synth, which triples its time: CI does it once (tools/ci-checks).
@@ -44,7 +48,7 @@ $(VENV)/.ready: $(BIN)/uv requirements/dev.txt pyproject.toml tools/ensure-node
 # The local cloud pins its own botocore, so it lives in an environment of its own.
 $(MINISTACK)/.ready: $(BIN)/uv requirements/ministack.txt
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(MINISTACK)
-	$(UV) pip sync --quiet --require-hashes --python $(MINISTACK)/bin/python requirements/ministack.txt
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(MINISTACK)/bin/python requirements/ministack.txt
 	@touch $@
 
 setup: $(VENV)/.ready $(MINISTACK)/.ready
@@ -53,7 +57,7 @@ demo: setup
 	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE))
 
 test: setup
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .

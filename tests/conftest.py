@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -54,3 +55,27 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run this test, but {lacking}", pytrace=False)
         pytest.skip(lacking)
+
+
+TOGETHER = frozenset({"adapters", "e2e", "infrastructure", "policies"})
+"""Folders whose tests share what takes seconds to make (a cloud, templates): with `-n`, one worker has them.
+
+A new one is named here; tests of several folders that share something bear the same `xdist_group` marker.
+"""
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this very hook, and would come first
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker, each test gets its group, all of which the same worker runs."""
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if not item.get_closest_marker("xdist_group"):
+                item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """What uses Podman, whose images and containers are one store; else the test's folder or file."""
+    if item.get_closest_marker("containers"):
+        return "containers"
+    place = item.path.relative_to(Path(__file__).parent)
+    return place.parts[0] if place.parts[0] in TOGETHER else str(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import threading
@@ -66,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     console.print(f"Containers run as: [bold]{engine.name}[/bold]")
     for reason in reasons:
         _line(console, f"  not with {reason}")
-    folder = CHECKOUT / ".glovebox" / "runs" / datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    # With the process in its name, for two may start in the same second.
+    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    folder = CHECKOUT / ".glovebox" / "runs" / name
     with (
         _signals_as_interrupt(),
         _own_folder(console, folder, keep=args.keep),

@@ -6,6 +6,7 @@ what a deployment needs and refuse what we do not know.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 SYNTH_SECONDS = 300
 """The first synthesis fetches and unpacks the functions' dependencies; a later one takes seconds."""
+KEPT = 3
+"""How many assemblies stay, with the newest: another process may still be deploying that of a moment ago."""
+UNFINISHED = "unfinished"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can express: the same files give the same bytes."""
 
@@ -111,17 +116,40 @@ SOURCES = (
 def synthesized(checkout: Path, folder: Path, context: Mapping[str, str]) -> Assembly:
     """The assembly of the checkout as it is now: made anew only if a source or the context has changed.
 
+    Whoever asks at the same moment, from this process or another, waits and gets the same assembly.
+
     Raises:
         UpstreamError: synthesis failed.
     """
     output = folder / _fingerprint(checkout, context)
-    if not (output / "manifest.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished = folder / "unfinished"
-        unfinished.mkdir(parents=True)
-        synthesize(checkout, unfinished, context)
-        unfinished.rename(output)
+    with _alone(folder):
+        if not output.exists():
+            _make_room(folder)
+            unfinished = folder / UNFINISHED
+            unfinished.mkdir()
+            synthesize(checkout, unfinished, context)
+            unfinished.rename(output)
+        output.touch()
     return Assembly(output)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The block runs for one caller at a time; the kernel lets the next one in even if this one is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_room(folder: Path) -> None:
+    """Drops what a failure left unfinished, and all assemblies but those that were used last."""
+    finished = sorted(
+        (path for path in folder.iterdir() if path.is_dir() and path.name != UNFINISHED),
+        key=lambda path: path.stat().st_mtime_ns,
+    )
+    for path in [folder / UNFINISHED, *finished[: 1 - KEPT]]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _fingerprint(checkout: Path, context: Mapping[str, str]) -> str:
