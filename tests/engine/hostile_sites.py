@@ -37,14 +37,17 @@ MAZE: Final = 10
 MUTANTS: Final = 12
 """Hosts of each fuzzed kind; each connection gets another damage."""
 SETTINGS: Final = {
-    "connect_timeout": 1.0,
-    "handshake_timeout": 0.8,
-    "http_timeout": 1.2,
-    "dns_timeout": 1.0,
-    "site_timeout": 5.0,
-    # So few that none runs out of its time because the others take the processor.
-    "concurrency": 12,
+    # Long enough that no site runs out of it because other processes take the processor.
+    "connect_timeout": 3.0,
+    "handshake_timeout": 1.5,
+    "http_timeout": 2.0,
+    "dns_timeout": 4.0,
+    "site_timeout": 60.0,
+    "concurrency": 40,
 }
+ENDLESS: Final = ("drips.fleet.test",)
+"""Hosts that go on for ever, a byte at a time: their audit ends with `ENDLESS_SECONDS` and no earlier."""
+ENDLESS_SECONDS: Final = 6.0
 
 
 class Flipping:
