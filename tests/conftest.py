@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -35,11 +36,20 @@ def _lacks_containers() -> str | None:
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
+@functools.cache  # It tries a namespace, which takes a tenth of a second.
+def _lacks_lab() -> str | None:
+    from glovebox.lab.probe import why_no_drill
+
+    return why_no_drill()
+
+
 PROBES: dict[str, Callable[[], str | None]] = {
     "node": _lacks_node,
     "browser": _lacks_browser,
     "openssl": _lacks_openssl,
     "containers": _lacks_containers,
+    "lab": _lacks_lab,
+    "squid": _lacks_containers,
 }
 """Marker → why this machine cannot run such tests, or `None`."""
 

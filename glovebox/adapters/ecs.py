@@ -63,9 +63,8 @@ class EcsTasks:
                         "awsvpcConfiguration": {
                             "subnets": self._subnets,
                             "securityGroups": self._security_groups,
-                            # The first cut's subnets are public, with nothing that may come in: without an
-                            # address of its own a task could reach neither sites nor image repositories.
-                            "assignPublicIp": "ENABLED",
+                            # Tasks stand where no gateway to the internet is; their way out is Squid.
+                            "assignPublicIp": "DISABLED",
                         }
                     },
                     # The control plane shows the ARNs only; what they hold is for the containers.

@@ -23,7 +23,7 @@ _MAX_ALIASES = 8
 """How far an alias is followed within the zone; a loop ends here."""
 _TCP_PATIENCE = 5.0
 _HEADER = struct.Struct(">6H")
-_A, _CNAME, _SOA, _AAAA = 1, 5, 6, 28
+_A, _CNAME, _SOA, _PTR, _AAAA = 1, 5, 6, 12, 28
 _IN = 1
 
 
@@ -45,6 +45,8 @@ class Answer:
     """IPv4 and IPv6 addresses, given in this order."""
     alias: str | None = None
     """A CNAME; the server follows it within its zone."""
+    pointer: str | None = None
+    """A PTR record: whoever owns an address may name it as he likes."""
     rcode: Rcode = Rcode.NOERROR
     silent: bool = False
     """The question is swallowed, so that the asker runs into its timeout."""
@@ -63,12 +65,12 @@ class NameServer:
 
         `None` where nothing is to be sent: the message is no question, or the name is silent.
         """
-        question = _question_of(message)
+        question = question_of(message)
         if question is None:
             return None
         self.questions += 1
         name, kind, section = question
-        answer = self._zone.get(name, Answer(rcode=Rcode.NXDOMAIN))
+        answer = self.answer(name)
         if answer.silent:
             return None
         records = self._records(name, kind) if answer.rcode is Rcode.NOERROR else []
@@ -80,10 +82,14 @@ class NameServer:
             body, counts = b"", (0, 0)
         return _header(message, answer.rcode, counts, cut=cut) + section + body
 
+    def answer(self, name: str) -> Answer:
+        """What the zone holds for `name`, which is in lower case and without the last dot."""
+        return self._zone.get(name, Answer(rcode=Rcode.NXDOMAIN))
+
     def _records(self, name: str, kind: int) -> list[bytes]:
         records: list[bytes] = []
         for _ in range(_MAX_ALIASES):
-            answer = self._zone.get(name, Answer())
+            answer = self.answer(name)
             if answer.alias is None:
                 break
             records.append(_record(name, _CNAME, _encoded(answer.alias)))
@@ -92,6 +98,8 @@ class NameServer:
                 return records
         else:
             return records
+        if answer.pointer is not None and kind == _PTR:
+            records.append(_record(name, _PTR, _encoded(answer.pointer)))
         for address in map(ip_address, answer.addresses):
             wanted = _A if isinstance(address, IPv4Address) else _AAAA
             if kind == wanted:
@@ -179,7 +187,7 @@ def _is_loopback(address: str) -> bool:
     return parsed.is_loopback
 
 
-def _question_of(message: bytes) -> tuple[str, int, bytes] | None:
+def question_of(message: bytes) -> tuple[str, int, bytes] | None:
     """Name in lower case, type, and the question section as it came; `None` for anything else."""
     if len(message) < _HEADER.size:
         return None
