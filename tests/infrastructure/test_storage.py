@@ -119,7 +119,7 @@ def test_results_tell_events_without_a_function_that_may_change_buckets(assembly
     results = assembly.one("AWS::S3::Bucket", "Results")
     events = results.properties["NotificationConfiguration"]["EventBridgeConfiguration"]
     assert events == {"EventBridgeEnabled": True}
-    # The one custom resource sets networks up (docs/decisions/0005-perimeter.md), and no bucket.
+    # The one custom resource sets networks up (docs/decisions/0006-perimeter.md), and no bucket.
     assert {each.type for each in assembly.all() if each.type.startswith("Custom::")} == {
         "Custom::NetworkSetup"
     }
