@@ -13,6 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 
 MAX_ATTEMPTS = 2
@@ -74,8 +75,23 @@ class RunState(StrEnum):
     """No host has one."""
 
 
+MAX_TICKET = 1_600
+"""Characters: claims of at most 1,500, a colon and a signature (docs/tickets.md)."""
+MAX_ISSUERS = 256
+"""Far more than the public authorities have hosts that matter."""
+
+
 class _Message(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Crosses a boundary as JSON: strict when read."""
+
+
+class SiteTarget(_Message, frozen=True, kw_only=True):
+    """A host as `launch` found it: resolved once, and with the ticket that opens the gateway to it."""
+
+    host: Annotated[str, Meta(max_length=253)]
+    resolution: Resolution
+    ticket: Annotated[str, Meta(max_length=MAX_TICKET)] = ""
+    """`user:password` as in docs/tickets.md; empty where there is no address, or no gateway."""
 
 
 class SiteScanRequest(_Message, frozen=True, kw_only=True):
@@ -85,6 +101,11 @@ class SiteScanRequest(_Message, frozen=True, kw_only=True):
     attempt: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
     scan_date: Annotated[str, Meta(max_length=32)]
     hosts: Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=MAX_SHARD_HOSTS)]
+    targets: Annotated[list[SiteTarget], Meta(max_length=MAX_SHARD_HOSTS)] = []
+    issuers: Annotated[list[SiteTarget], Meta(max_length=MAX_ISSUERS)] = []
+    """Hosts of public authorities, where chains are completed and revocation lists are read."""
+    gateway: Annotated[str, Meta(max_length=64)] = ""
+    """`address:port` of the egress gateway's listener for sites; empty where tasks go straight out."""
     settings: AuditSettings
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from glovebox.siteaudit.certificates.documents import DocumentError
 from glovebox.siteaudit.connect import DirectConnector
-from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import Dns
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.documents import HttpDocuments
 from glovebox.siteaudit.web.report import judge_headers
@@ -46,8 +46,8 @@ class Site:
 
     async def resolve(self, name: str) -> Resolution:
         if name.startswith("gone."):
-            return Resolution(Dns(), make_failure("nxdomain", "", "dns"))
-        return Resolution(Dns(addresses=["127.0.0.1"]))
+            return Resolution(dns=Dns(), failure=make_failure("nxdomain", "", "dns"))
+        return Resolution(dns=Dns(addresses=["127.0.0.1"]))
 
     def visitor(self, *listed: str) -> Visitor:
         return Visitor(

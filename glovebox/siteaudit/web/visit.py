@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from glovebox.dates import iso
 from glovebox.siteaudit import record
 from glovebox.siteaudit.connect import Connector
-from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import (
     MAX_HEADER_TEXT,
@@ -27,6 +26,7 @@ from glovebox.siteaudit.record import (
     RedirectType,
     VersionName,
 )
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.cookies import CookieJar
 from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
