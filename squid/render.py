@@ -95,6 +95,7 @@ def render(settings: GatewaySettings) -> str:
         header_kilobytes=HEADER_KILOBYTES,
         body_kilobytes=body_kilobytes,
         buffer_kilobytes=body_kilobytes + 1_024,
+        connect_seconds=settings.connect_seconds,
         stop_seconds=settings.stop_seconds,
         ledger=_ledger(),
     )

@@ -45,8 +45,11 @@ HELPER_CHILDREN = 2
 """One may be busy or restarting while the other answers; a third gains nothing on two cores."""
 HELPER_CONCURRENCY = 500
 """Lookups under way in one helper.  With 1, a loaded gateway refused four of five good requests."""
-CLIENT_CONNECTIONS = 128
-"""From one address: eight times what a scanner with 16 workers holds."""
+CLIENT_CONNECTIONS = 256
+"""From one address: a site auditor holds 192 at most, and sixteen workers of a scanner 16."""
+CONNECT_SECONDS = 5
+"""Until a destination must have accepted: as `AuditSettings.connect_timeout`, so that a site that drops
+packets is known as such before the auditor gives the gateway up."""
 BODY_BYTES = 16 << 20
 """Larger than any request of a scanner that reads."""
 HEADER_KILOBYTES = 16
@@ -94,6 +97,7 @@ class GatewaySettings:
     helper_concurrency: int = HELPER_CONCURRENCY
     client_connections: int = CLIENT_CONNECTIONS
     body_bytes: int = BODY_BYTES
+    connect_seconds: int = CONNECT_SECONDS
     stop_seconds: int = STOP_SECONDS
 
     def __post_init__(self) -> None:
@@ -108,7 +112,7 @@ class GatewaySettings:
         for command in (self.verify_command, self.judge_command):
             _check_each("a helper's command", _WORD, command or ("",))
         numbers = (self.helper_children, self.helper_concurrency, self.client_connections, self.body_bytes)
-        if min(*numbers, self.stop_seconds) < 1:
+        if min(*numbers, self.connect_seconds, self.stop_seconds) < 1:
             raise ConfigurationError(
                 "A limit of the gateway is below 1.", fix="Leave the limit out to get its default."
             )

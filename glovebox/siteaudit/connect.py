@@ -2,7 +2,7 @@
 
 Every connection of the engine is opened through a `Connector`.  It holds the caps per name
 and per address, counts connections, and turns what the operating system says into failure
-classes.  A later connector goes through the egress gateway instead.
+classes.  `gateway.GatewayConnector` goes through the egress gateway instead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import errno
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -57,6 +57,10 @@ class Connector(Protocol):
         """Connections opened for this name so far."""
         ...
 
+    def troubles(self, host: str) -> Mapping[str, str]:
+        """Failures of our own making that connections to this name met: class and detail."""
+        ...
+
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN}
 
@@ -74,6 +78,16 @@ def failure_class_of(error: OSError) -> str | None:
     return None
 
 
+def connect_error(error: OSError, *, tls: bool) -> ConnectError | None:
+    """What `create_connection` raised, as a failure of the site; `None` where it says nothing of the site."""
+    if isinstance(error, ConnectionAbortedError):
+        # What asyncio and uvloop raise for `ssl_handshake_timeout`, with nothing but words to know it by.
+        handshake_late = tls and "handshake is taking longer" in str(error)
+        return ConnectError("tls_timeout" if handshake_late else "connection_reset", str(error))
+    failure_class = failure_class_of(error)
+    return None if failure_class is None else ConnectError(failure_class, str(error) or type(error).__name__)
+
+
 class DirectConnector:
     """Straight out, with at most `per_host` connections to a name and `per_address` to an address."""
 
@@ -85,6 +99,9 @@ class DirectConnector:
 
     def count(self, host: str) -> int:
         return self._opened[host]
+
+    def troubles(self, host: str) -> Mapping[str, str]:
+        return {}
 
     @asynccontextmanager
     async def connection(
@@ -117,15 +134,11 @@ class DirectConnector:
                 )
         except ssl.SSLError:
             raise
-        except ConnectionAbortedError as error:
-            # What asyncio and uvloop raise for `ssl_handshake_timeout`, with nothing but words to know it by.
-            handshake_late = tls is not None and "handshake is taking longer" in str(error)
-            raise ConnectError("tls_timeout" if handshake_late else "connection_reset", str(error)) from error
         except OSError as error:
-            failure_class = failure_class_of(error)
-            if failure_class is None:
+            failure = connect_error(error, tls=tls is not None)
+            if failure is None:
                 raise
-            raise ConnectError(failure_class, str(error) or type(error).__name__) from error
+            raise failure from error
 
 
 def _semaphore(pool: WeakValueDictionary[str, asyncio.Semaphore], key: str, limit: int) -> asyncio.Semaphore:

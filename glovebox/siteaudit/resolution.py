@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from msgspec import Struct
 
 from glovebox.siteaudit.record import Dns, Failure
@@ -14,3 +16,7 @@ class Resolution(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
     failure: Failure | None = None
     warnings: tuple[Failure, ...] = ()
     """Private addresses beside public ones: left out, and said."""
+
+
+Resolve = Callable[[str], Awaitable[Resolution]]
+"""What is known of a name; raises NotGivenError where names are given and this is none of them."""
