@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from glovebox.closure import closure, stage
+from glovebox.drill.brief import Brief
 from glovebox.drill.judge import NotTried, Permitted, Sightings, Verdict, sort_out
 from glovebox.drill.run import ATTEMPTS, CONTROLS, new_marker
-from glovebox.drill.scanner import Brief
-from glovebox.drill.sigv4 import Key
+from glovebox.drill.tickets import ATTACKER_KEY, SCANNED_KEY
 from glovebox.errors import UpstreamError
 from glovebox.lab import gateway
 from glovebox.lab import plan as places
@@ -111,7 +111,8 @@ class Drill:
         folder = lab.namespaces.run_folder / "lab" / "drill"
         folder.mkdir(mode=0o755)
         stage(CHECKOUT, closure(CHECKOUT, "containers/drill"), folder)
-        (folder / "drill.json").write_text(json.dumps(asdict(brief(lab))), encoding="utf-8")
+        request = {"brief": asdict(brief(lab))}
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         command = [lab.python, "-m", "containers.drill", "--step", _FOLDER]
         environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": _FOLDER, "PYTHONDONTWRITEBYTECODE": "1"}
         with (lab.folder / "hostile.log").open("wb") as log:
@@ -140,8 +141,10 @@ def brief(lab: Lab) -> Brief:
         bad_tickets=tickets.bad,
         region=gateway.REGION,
         bucket=gateway.BUCKET,
-        key=Key(*gateway.SCANNED_KEY),
-        own_key=Key(*gateway.ATTACKER_KEY),
+        foreign_bucket="attacker-bucket",
+        key=SCANNED_KEY,
+        own_key=ATTACKER_KEY,
+        site=gateway.SITE,
         origin=places.ORIGIN_ADDRESS,
         evil=places.EVIL_ADDRESS,
         evil_ipv6=places.EVIL_IPV6,
@@ -167,6 +170,6 @@ def permitted(plan: places.Plan) -> Permitted:
     return Permitted(
         hostile={scanner, places.SCANNER_IPV6, egress},
         flows=flows,
-        key=gateway.SCANNED_KEY[0],
+        key=SCANNED_KEY.id,
         name_suffixes=(".amazonaws.com", *_CLIENT_POINTERS),
     )

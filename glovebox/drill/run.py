@@ -14,13 +14,18 @@ import time
 from pathlib import Path
 
 from glovebox.drill import attempts
-from glovebox.drill.scanner import ATTEMPTS, CONTROLS, Brief, CannotTryError, Listed, Scanner
+from glovebox.drill.brief import Brief
+from glovebox.drill.scanner import ATTEMPTS, CONTROLS, CannotTryError, Listed, Scanner
 
-__all__ = ["ATTEMPTS", "CATALOGUE", "CONTROLS", "all_to", "new_marker", "step"]
+__all__ = ["ATTEMPTS", "CATALOGUE", "CONTROLS", "IN_AWS", "all_to", "new_marker", "step"]
 
 CATALOGUE = attempts
 """Importing it is what fills the lists; whoever judges imports them from here."""
-REPORT = "report.jsonl"
+IN_AWS = (*CONTROLS, *(listed for listed in ATTEMPTS if not listed.lab_only))
+"""What a task in AWS tries, in this order."""
+REPORT, EXIT = "report.jsonl", "exit.json"
+MAX_SOCKETS = 32
+"""An attempt opens a handful."""
 _MAX_SAID = 500
 """Characters of what an attempt was told: a word for the curious, not evidence."""
 
@@ -38,16 +43,22 @@ def step(brief: Brief) -> int:
 
 
 def all_to(brief: Brief, folder: Path) -> int:
-    """Run every attempt and write the report, one JSON object an attempt."""
+    """Run the controls, then every attempt that says something in AWS; one JSON object each."""
     with (folder / REPORT).open("w", encoding="utf-8") as report:
-        for listed in ATTEMPTS:
-            marker, started = new_marker(), time.time()
-            outcome = _try(listed, Scanner(brief, marker))
-            times = {"started": started, "ended": time.time()}
-            report.write(
-                json.dumps({"line": listed.line, "name": listed.name, "marker": marker, **times, **outcome})
-            )
-            report.write("\n")
+        for listed in IN_AWS:
+            scanner, started = Scanner(brief, new_marker()), time.time()
+            outcome = _try(listed, scanner)
+            row = {
+                "line": listed.line,
+                "name": listed.name,
+                "marker": scanner.marker,
+                "started": started,
+                "ended": time.time(),
+                "sockets": scanner.sockets[:MAX_SOCKETS],
+                **outcome,
+            }
+            report.write(f"{json.dumps(row)}\n")
+    (folder / EXIT).write_text(json.dumps({"exit": 0}), encoding="utf-8")
     return 0
 
 

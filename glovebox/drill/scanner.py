@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 import base64
-import json
 import socket
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from glovebox.drill.sigv4 import Key, signed_headers
+from glovebox.drill.brief import Brief, Key
+from glovebox.drill.sigv4 import signed_headers
 
 _MAX_ANSWER = 4_096
+_PROTOCOLS = {socket.IPPROTO_ICMP: "icmp", socket.IPPROTO_SCTP: "sctp", socket.IPPROTO_UDPLITE: "udplite"}
+_BARE = frozenset(_PROTOCOLS)
+"""Logs say no ports of these."""
 
 
 class CannotTryError(Exception):
     """This machine has no means for the attempt, so nothing follows from it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What the scanner knows: all that a real one would have, and more.  Times in seconds."""
-
-    gateway: str
-    aws_port: int
-    site_port: int
-    ticket: str
-    """`user:password` of a good `aws-api` ticket."""
-    site_ticket: str
-    bad_tickets: Mapping[str, str]
-    """Name → a ticket that must not work."""
-    region: str
-    bucket: str
-    """The one that the ticket allows."""
-    key: Key
-    """The brokered credentials."""
-    own_key: Key
-    """Those of the attacker's account."""
-    origin: str
-    """An address that the site's ticket names."""
-    evil: str
-    evil_ipv6: str
-    public_resolver: str
-    resolvers: tuple[str, ...]
-    metadata: tuple[str, ...]
-    neighbour: str
-    bystander: str
-    endpoint: str
-    patience: float
-
-    @classmethod
-    def read(cls, path: Path) -> Brief:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        fields["key"] = Key(**fields["key"])
-        fields["own_key"] = Key(**fields["own_key"])
-        return cls(**fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +27,8 @@ class Scanner:
 
     brief: Brief
     marker: str
+    sockets: list[str] = field(default_factory=list)
+    """The near end of each connection (`tcp/50123`): where logs say who spoke, it is by this."""
 
     @property
     def allowed(self) -> str:
@@ -74,8 +39,28 @@ class Scanner:
     def s3(self) -> str:
         return f"s3.{self.brief.region}.amazonaws.com"
 
-    def connect(self, host: str, port: int) -> socket.socket:
-        return socket.create_connection((host, port), self.brief.patience)
+    def connect(
+        self, host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM, protocol: int = 0
+    ) -> socket.socket:
+        """A connected socket.  Its near end is noted first: one that is refused has left a trace as well.
+
+        Raises CannotTryError where the kernel has no such socket.
+        """
+        family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        try:
+            line = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise CannotTryError(f"the kernel gives no such socket: {error.strerror}") from error
+        try:
+            line.settimeout(self.brief.patience)
+            line.bind(("", 0))
+            name = _PROTOCOLS.get(protocol, "udp" if kind == socket.SOCK_DGRAM else "tcp")
+            self.sockets.append(f"{name}/{0 if protocol in _BARE else line.getsockname()[1]}")
+            line.connect(place)
+        except OSError:
+            line.close()
+            raise
+        return line
 
     def ask(self, line: socket.socket, data: bytes) -> str:
         """Send and hear; what was answered, at most the first packet."""
@@ -155,6 +140,10 @@ class Listed:
     line: int
     name: str
     run: Attempt
+    lab_only: str = ""
+    """Why it says nothing in AWS; empty where it is tried there as well."""
+    may_lack: bool = False
+    """Whether a kernel may have no means for it."""
 
 
 ATTEMPTS: list[Listed] = []
@@ -173,11 +162,13 @@ def control(name: str) -> Callable[[Attempt], Attempt]:
     return listed
 
 
-def attempt(line: int, name: str) -> Callable[[Attempt], Attempt]:
+def attempt(
+    line: int, name: str, *, lab_only: str = "", may_lack: bool = False
+) -> Callable[[Attempt], Attempt]:
     """Put a function on the list.  It answers what it was told, in words; nobody believes it."""
 
     def listed(run: Attempt) -> Attempt:
-        ATTEMPTS.append(Listed(line, name, run))
+        ATTEMPTS.append(Listed(line, name, run, lab_only, may_lack))
         return run
 
     return listed

@@ -12,17 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from glovebox.drill.brief import Key
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 _TIME = "%Y%m%dT%H%M%SZ"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """An access key: its public id and its secret."""
-
-    id: str
-    secret: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from glovebox.drill.tickets import Scope, Tickets, drill_tickets
 from glovebox.lab.plan import ORIGIN_ADDRESS, Plan
-from glovebox.tickets.claims import AwsApiClaims, SiteClaims, encode, to_base64url
 from glovebox.tickets.keys import KeySet
-from glovebox.tickets.proxy import ProxyTicket
 from glovebox.tickets.signer import Signer
 from squid.authority import mint
 from squid.render import TEMPLATE, render
@@ -25,25 +22,11 @@ USER = 10_002
 REGION = "us-east-1"
 ACCOUNT = "111122223333"
 BUCKET = "audited-bucket"
-SCANNED_KEY = ("ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-ATTACKER_KEY = ("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY")
-OTHER_KEY = "ASIAI55QH8DHBEXAMPLE"
-"""AWS's documentation has made all of them public: they open nothing."""
+SITE = "site.example"
 LIFE_SECONDS = 900
-DAY = 86_400
 PORTS = (3128, 3129)
 ALLOW_LIST = Path("allow-list") / f"prowler-{REGION}.txt"
 _CODE, _STATE = Path("/run/lab/code"), Path("/run/lab/gateway")
-
-
-@dataclass(frozen=True, slots=True)
-class Tickets:
-    """Each as `user:password`."""
-
-    aws_api: str
-    site: str
-    bad: dict[str, str]
-    """Name → one that must not work; all but the forged ones were good somewhere, once or will be."""
 
 
 def hosts() -> list[str]:
@@ -78,7 +61,11 @@ def write_gateway(folder: Path, plan: Plan, python: str) -> Tickets:
     os.chown(folder, USER, USER)
     folder.with_name("origin.pem").write_bytes(upstream.leaf)
     folder.with_name("origin.key").write_bytes(upstream.key)
-    return _tickets(signer, int(now.timestamp()))
+    scope = Scope(
+        scan="drill", now=int(now.timestamp()), life=LIFE_SECONDS,
+        account=ACCOUNT, bucket=BUCKET, site=SITE, address=ORIGIN_ADDRESS,
+    )  # fmt: skip
+    return drill_tickets(signer, scope)
 
 
 def squid_command() -> list[str]:
@@ -105,41 +92,3 @@ def _settings(plan: Plan, python: str) -> GatewaySettings:
         verify_command=(*helper, "squid.helpers.verify_ticket"),
         judge_command=(*helper, "squid.helpers.judge_request"),
     )
-
-
-def _tickets(signer: Signer, now: int) -> Tickets:
-    def claims(start: int = now, key: str = SCANNED_KEY[0], scan: str = "drill") -> AwsApiClaims:
-        return AwsApiClaims(
-            scan=scan,
-            iat=start,
-            nbf=start,
-            exp=start + LIFE_SECONDS,
-            key=key,
-            account=ACCOUNT,
-            buckets=[BUCKET],
-        )
-
-    def signed(one: AwsApiClaims, by: Signer = signer) -> str:
-        return _text(by.sign(one))
-
-    forger = Signer(Ed25519PrivateKey.generate())
-    ours = encode(msgspec.structs.replace(claims(), kid=signer.kid))
-    other = signed(claims(key=OTHER_KEY, scan="other"))
-    stolen_kid = Ed25519PrivateKey.generate().sign(ours.encode("ascii"))
-    site = SiteClaims(
-        scan="drill-site", iat=now, nbf=now, exp=now + LIFE_SECONDS,
-        host="site.example", addresses=[ORIGIN_ADDRESS], ports=[80, 443],
-    )  # fmt: skip
-    bad = {
-        "forged": signed(claims(), forger),
-        "forged_kid": f"{ours}:{to_base64url(stolen_kid)}",
-        "mixed": f"{ours}:{other.partition(':')[2]}",
-        "expired": signed(claims(now - DAY)),
-        "early": signed(claims(now + DAY)),
-        "other_scan": other,
-    }
-    return Tickets(signed(claims()), _text(signer.sign(site)), bad)
-
-
-def _text(ticket: ProxyTicket) -> str:
-    return f"{ticket.user}:{ticket.password}"

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
+from glovebox.drill.tickets import ATTACKER_KEY, SCANNED_KEY, Tickets
 from glovebox.errors import UpstreamError
 from glovebox.lab import gateway as real
 from glovebox.lab.journal import Event, Reader
@@ -43,7 +44,7 @@ class Lab:
         self.folder = folder
         self.namespaces = Namespaces(self.plan)
         self.python = interpreter() or sys.executable
-        self.tickets = real.Tickets("", "", {})
+        self.tickets = Tickets("", "", {})
         self._kind = kind
         self._stack = ExitStack()
         self._readers = {name: Reader(self.journal(name)) for name in JOURNALS}
@@ -88,7 +89,8 @@ class Lab:
         state.mkdir()
         self.tickets = real.write_gateway(state, self.plan, self.python)
         keys = self.folder / "keys.json"
-        keys.write_text(json.dumps(dict([real.SCANNED_KEY, real.ATTACKER_KEY])), encoding="utf-8")
+        known = {key.id: key.secret for key in (SCANNED_KEY, ATTACKER_KEY)}
+        keys.write_text(json.dumps(known), encoding="utf-8")
         firewall = self.folder / "firewall.json"
         rules = "{}" if self._kind == "unprotected" else firewall_file(self.plan)
         firewall.write_text(rules, encoding="utf-8")

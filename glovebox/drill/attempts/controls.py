@@ -13,12 +13,12 @@ def caller_identity(scanner: Scanner) -> str:
 
 @control("a tunnel to the address of the site's ticket")
 def site(scanner: Scanner) -> str:
-    data = b"GET / HTTP/1.1\r\nHost: site.example\r\n\r\n"
     brief = scanner.brief
+    data = f"GET / HTTP/1.1\r\nHost: {brief.site}\r\n\r\n".encode()
     return scanner.inside(
         data,
         target=f"{brief.origin}:443",
-        name="site.example",
+        name=brief.site,
         ticket=brief.site_ticket,
         port=brief.site_port,
     )

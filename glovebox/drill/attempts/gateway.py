@@ -7,6 +7,8 @@ import struct
 
 from glovebox.drill.scanner import Scanner, attempt, authorization
 
+_STRANGERS = "the name is a third party's, whom a leak would trouble"
+
 
 def _get(scanner: Scanner, host: str) -> str:
     data = f"GET /{scanner.marker} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
@@ -18,17 +20,17 @@ def look_alike(scanner: Scanner) -> str:
     return _get(scanner, f"{scanner.marker}.amazonaws.com.evil.example")
 
 
-@attempt(1, "HTTPS to a gist")
+@attempt(1, "HTTPS to a gist", lab_only=_STRANGERS)
 def gist(scanner: Scanner) -> str:
     return _get(scanner, "gist.githubusercontent.com")
 
 
-@attempt(1, "HTTPS to a tunnel service")
+@attempt(1, "HTTPS to a tunnel service", lab_only=_STRANGERS)
 def tunnel_service(scanner: Scanner) -> str:
     return _get(scanner, f"{scanner.marker}.ngrok-free.app")
 
 
-@attempt(1, "HTTPS to a DNS-over-HTTPS resolver")
+@attempt(1, "HTTPS to a DNS-over-HTTPS resolver", lab_only=_STRANGERS)
 def dns_over_https(scanner: Scanner) -> str:
     return _get(scanner, "dns.google")
 
@@ -58,7 +60,11 @@ def literal(scanner: Scanner) -> str:
     return _get(scanner, scanner.brief.evil)
 
 
-@attempt(2, "CONNECT to an address whose PTR is forged, after a look-up of it")
+@attempt(
+    2,
+    "CONNECT to an address whose PTR is forged, after a look-up of it",
+    lab_only="nobody can give an address of the documentation a name",
+)
 def forged_pointer(scanner: Scanner) -> str:
     """The name that its owner gave it is an allowed one; one of them may still be cached."""
     return _get(scanner, scanner.brief.evil) + "; again: " + _get(scanner, scanner.brief.evil)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from glovebox.drill.scanner import Scanner, attempt, request
 
+_WITNESS = "only a witness at the far end can tell that what went on was harmless"
+
 
 def _sts(scanner: Scanner) -> str:
     return f"https://{scanner.allowed}/?Action=GetCallerIdentity&Version=2011-06-15"
@@ -40,7 +42,11 @@ def two_hosts(scanner: Scanner) -> str:
     return scanner.inside(data.replace(b"\r\n", f"\r\nHost: {scanner.marker}.evil.example\r\n".encode(), 1))
 
 
-@attempt(23, "an allowed name that leads to the metadata service")
+@attempt(
+    23,
+    "an allowed name that leads to the metadata service",
+    lab_only="what Amazon's names lead to is Amazon's to say",
+)
 def rebound(scanner: Scanner) -> str:
     """Signed as it should be, so that only the address is wrong."""
     host = f"kms.{scanner.brief.region}.amazonaws.com"
@@ -54,7 +60,7 @@ def web_socket(scanner: Scanner) -> str:
     return scanner.inside(request("GET", url, connection="Upgrade", upgrade="websocket"))
 
 
-@attempt(4, "SSH instead of TLS in an allowed tunnel")
+@attempt(4, "SSH instead of TLS in an allowed tunnel", lab_only=_WITNESS)
 def other_protocol(scanner: Scanner) -> str:
     said, line = scanner.tunnel(f"{scanner.allowed}:443")
     with line:
@@ -71,7 +77,7 @@ def smuggled_request(scanner: Scanner) -> str:
     return scanner.inside(data.replace(b"\r\n", both, 1))
 
 
-@attempt(4, "two Authorization headers, ours first")
+@attempt(4, "two Authorization headers, ours first", lab_only=_WITNESS)
 def two_authorizations(scanner: Scanner) -> str:
     return scanner.inside(_twice(scanner, ours_first=True))
 

@@ -6,10 +6,10 @@ import os
 import socket
 import struct
 
-from glovebox.drill.scanner import CannotTryError, Scanner, attempt
+from glovebox.drill.scanner import Scanner, attempt
 
 _TXT = 16
-_UDPLITE = 136
+_UNLOGGED = "AWS's flow logs leave out link-local addresses"
 
 
 def _question(name: str) -> bytes:
@@ -18,9 +18,7 @@ def _question(name: str) -> bytes:
 
 
 def _datagram(scanner: Scanner, place: tuple[str, int], data: bytes) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.settimeout(scanner.brief.patience)
-        line.connect(place)
+    with scanner.connect(*place, socket.SOCK_DGRAM) as line:
         return repr(scanner.ask(line, data)[:60])
 
 
@@ -69,32 +67,26 @@ def udp(scanner: Scanner) -> str:
     return _datagram(scanner, (scanner.brief.evil, 443), scanner.marker.encode())
 
 
-@attempt(6, "an ICMP echo request with data")
+@attempt(6, "an ICMP echo request with data", may_lack=True)
 def icmp(scanner: Scanner) -> str:
-    with _socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as line:
-        line.settimeout(scanner.brief.patience)
-        line.connect((scanner.brief.evil, 0))
+    with scanner.connect(scanner.brief.evil, 0, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as line:
         return repr(scanner.ask(line, bytes([8, 0, 0, 0, 0, 0, 0, 1]) + scanner.marker.encode())[:60])
 
 
-@attempt(6, "TCP over IPv6")
+@attempt(6, "TCP over IPv6", lab_only="the networks have no IPv6, so no packet leaves that a log could show")
 def ipv6(scanner: Scanner) -> str:
     return scanner.say(scanner.brief.evil_ipv6, 443)
 
 
-@attempt(6, "UDP-Lite")
+@attempt(6, "UDP-Lite", may_lack=True)
 def udp_lite(scanner: Scanner) -> str:
-    with _socket(socket.AF_INET, socket.SOCK_DGRAM, _UDPLITE) as line:
-        line.settimeout(scanner.brief.patience)
-        line.connect((scanner.brief.evil, 443))
+    with scanner.connect(scanner.brief.evil, 443, socket.SOCK_DGRAM, socket.IPPROTO_UDPLITE) as line:
         return repr(scanner.ask(line, scanner.marker.encode())[:60])
 
 
-@attempt(6, "SCTP")
+@attempt(6, "SCTP", may_lack=True)
 def sctp(scanner: Scanner) -> str:
-    with _socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as line:
-        line.settimeout(scanner.brief.patience)
-        line.connect((scanner.brief.evil, 443))
+    with scanner.connect(scanner.brief.evil, 443, socket.SOCK_STREAM, socket.IPPROTO_SCTP) as line:
         return scanner.ask(line, scanner.marker.encode())
 
 
@@ -118,12 +110,12 @@ def endpoint_port(scanner: Scanner) -> str:
     return scanner.say(scanner.brief.endpoint, 80)
 
 
-@attempt(11, "the instance metadata service")
+@attempt(11, "the instance metadata service", lab_only=_UNLOGGED)
 def metadata(scanner: Scanner) -> str:
     return scanner.say(scanner.brief.metadata[0], 80)
 
 
-@attempt(11, "the task's credentials endpoint")
+@attempt(11, "the task's credentials endpoint", lab_only=_UNLOGGED)
 def task_credentials(scanner: Scanner) -> str:
     return scanner.say(scanner.brief.metadata[1], 80)
 
@@ -133,10 +125,3 @@ def metadata_by_gateway(scanner: Scanner) -> str:
     said, line = scanner.tunnel(f"{scanner.brief.metadata[0]}:80")
     with line:
         return said + scanner.ask(line, f"GET /{scanner.marker} HTTP/1.1\r\n\r\n".encode())[:60]
-
-
-def _socket(family: int, kind: int, protocol: int) -> socket.socket:
-    try:
-        return socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotTryError(f"the kernel gives no such socket: {error.strerror}") from error
