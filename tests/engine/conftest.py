@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-ON_BOTH = frozenset({"test_dns", "test_engine", "test_tls_rude", "test_web_exchange", "test_web_visit"})
+ON_BOTH = frozenset(
+    {"test_dns", "test_engine", "test_gateway", "test_tls_rude", "test_web_exchange", "test_web_visit"}
+)
 """Where transports differ: how connections begin, break and end."""
 
 
