@@ -78,12 +78,13 @@ class Names(NameServer):
     def __init__(self, zone: dict[str, Answer], default: Answer) -> None:
         super().__init__(zone)
         self.asked: list[str] = []
-        self._default = default
+        self.default = default
+        """Of every name of AWS that the zone does not have."""
 
     def answer(self, name: str) -> Answer:
         self.asked.append(name)
         known = super().answer(name)
-        return self._default if not known.addresses and name.endswith(".amazonaws.com") else known
+        return self.default if not known.addresses and name.endswith(".amazonaws.com") else known
 
 
 @contextmanager
