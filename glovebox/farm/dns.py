@@ -6,13 +6,14 @@ It speaks UDP and TCP on one port (RFC 1035) and answers A, AAAA and CNAME from 
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 
 from glovebox.errors import ConfigurationError
 
@@ -22,6 +23,7 @@ _MAX_UDP = 512
 _MAX_ALIASES = 8
 """How far an alias is followed within the zone; a loop ends here."""
 _TCP_PATIENCE = 5.0
+_PORT_TRIES = 20
 _HEADER = struct.Struct(">6H")
 _A, _CNAME, _SOA, _PTR, _AAAA = 1, 5, 6, 12, 28
 _IN = 1
@@ -107,21 +109,57 @@ class NameServer:
         return records
 
 
+@dataclass(frozen=True, slots=True)
+class NameSockets:
+    """One port for both transports; inherited ones may lie on another network than the server."""
+
+    datagrams: socket.socket
+    streams: socket.socket
+
+    @classmethod
+    def bound(cls, address: str = "127.0.0.1", port: int = 0) -> NameSockets:
+        """Raises ConfigurationError for an address outside loopback."""
+        if not ip_address(address).is_loopback:
+            raise ConfigurationError(f"The name server serves loopback only, not {address}.")
+        for _ in range(_PORT_TRIES):
+            streams = socket.create_server((address, port))
+            datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                datagrams.bind(streams.getsockname())
+            except OSError:  # Somebody else has this port's datagrams.
+                streams.close()
+                datagrams.close()
+                continue
+            return cls(datagrams, streams)
+        raise ConfigurationError(f"No port of {address} is free for a name server.")
+
+    @classmethod
+    def inherited(cls, datagrams: int, streams: int) -> NameSockets:
+        return cls(socket.socket(fileno=datagrams), socket.socket(fileno=streams))
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        return self.datagrams.fileno(), self.streams.fileno()
+
+    def close(self) -> None:
+        self.datagrams.close()
+        self.streams.close()
+
+
 @asynccontextmanager
 async def serving_names(
-    zone: Mapping[str, Answer], address: str = "127.0.0.1", port: int = 0
+    zone: Mapping[str, Answer], where: str | NameSockets = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
     """Serve `zone` while the block runs; gives `address:port`, as `AuditSettings.resolver` takes it.
 
     Raises ConfigurationError for an address outside loopback.
     """
-    if not _is_loopback(address):
-        raise ConfigurationError(f"The name server serves loopback only, not {address}.")
+    sockets = NameSockets.bound(where, port) if isinstance(where, str) else where
     server = NameServer(zone)
-    listener = await asyncio.start_server(_Stream(server).serve, address, port)
-    port = listener.sockets[0].getsockname()[1]
+    address, port = sockets.streams.getsockname()
+    listener = await asyncio.start_server(_Stream(server).serve, sock=sockets.streams)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), (address, port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), sock=sockets.datagrams)
     try:
         async with listener:
             yield f"{address}:{port}"
@@ -130,12 +168,12 @@ async def serving_names(
 
 
 @contextmanager
-def serving_names_apart(zone: Mapping[str, Answer], address: str = "127.0.0.1") -> Iterator[str]:
+def serving_names_apart(zone: Mapping[str, Answer], where: str | NameSockets = "127.0.0.1") -> Iterator[str]:
     """`serving_names` in a thread of its own, so that busy servers in this process keep no name waiting."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="names", daemon=True)
     thread.start()
-    server = serving_names(zone, address)
+    server = serving_names(zone, where)
     try:
         place = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
         try:
@@ -180,11 +218,6 @@ class _Stream:
             pass  # the asker has gone or has nothing more to ask: both end the connection
         finally:
             writer.close()
-
-
-def _is_loopback(address: str) -> bool:
-    parsed: IPv4Address | IPv6Address = ip_address(address)
-    return parsed.is_loopback
 
 
 def question_of(message: bytes) -> tuple[str, int, bytes] | None:

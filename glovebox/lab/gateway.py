@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,28 +38,25 @@ def hosts() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def write_gateway(folder: Path, plan: Plan, python: str) -> Tickets:
-    """Everything that Squid reads, below `folder`, which the lab shows it as `/run/lab/gateway`.
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose gateway it is: the keys that sign its tickets, and its leaf, as PEM."""
 
-    Also `origin.pem` and `origin.key` for the servers that it may reach.  `python` runs its helpers.
+    ticket_keys: bytes
+    leaf: bytes
+    key: bytes
+
+
+def write_gateway(folder: Path, plan: Plan, python: str) -> Tickets:
+    """The drill's gateway: `write_configuration` with an identity made here, and tickets of it.
+
+    Also `origin.pem` and `origin.key` for the servers that it may reach.
     """
     now = datetime.now(UTC)
-    names = hosts()
-    own, upstream = mint(names, now), mint(names, now)
+    own, upstream = mint(hosts(), now), mint(hosts(), now)
     signer = Signer(Ed25519PrivateKey.generate())
-    files = {
-        "leaf.pem": own.leaf,
-        "leaf.key": own.key,
-        "keys.pem": KeySet.of([signer.public_key]).pem(),
-        "upstream.pem": upstream.authority,
-        "squid.conf": render(_settings(plan, python)).encode(),
-    }
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-        os.chown(folder / name, USER, USER)
-        (folder / name).chmod(0o600)
-    folder.chmod(0o700)
-    os.chown(folder, USER, USER)
+    identity = Identity(KeySet.of([signer.public_key]).pem(), own.leaf, own.key)
+    write_configuration(folder, plan, python, identity, upstream.authority)
     folder.with_name("origin.pem").write_bytes(upstream.leaf)
     folder.with_name("origin.key").write_bytes(upstream.key)
     scope = Scope(
@@ -66,6 +64,34 @@ def write_gateway(folder: Path, plan: Plan, python: str) -> Tickets:
         account=ACCOUNT, bucket=BUCKET, site=SITE, address=ORIGIN_ADDRESS,
     )  # fmt: skip
     return drill_tickets(signer, scope)
+
+
+def write_configuration(folder: Path, plan: Plan, python: str, identity: Identity, upstream: bytes) -> None:
+    """Everything that Squid reads, below `folder`, which the lab shows it as `/run/lab/gateway`.
+
+    `python` runs its helpers; `upstream` are the authorities that AWS's certificates must lead to.
+    """
+    write_identity(folder, identity)
+    _write(folder / "upstream.pem", upstream)
+    _write(folder / "squid.conf", render(_settings(plan, python)).encode())
+    folder.chmod(0o700)
+    os.chown(folder, USER, USER)
+
+
+def write_identity(folder: Path, identity: Identity) -> None:
+    """Keys and leaf alone, for a gateway that is told to read them anew."""
+    _write(folder / "leaf.pem", identity.leaf)
+    _write(folder / "leaf.key", identity.key)
+    _write(folder / "keys.pem", identity.ticket_keys)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, for the gateway's eyes."""
+    fresh = path.with_suffix(".new")
+    fresh.touch(0o600)
+    fresh.write_bytes(content)
+    os.chown(fresh, USER, USER)
+    fresh.replace(path)
 
 
 def squid_command() -> list[str]:

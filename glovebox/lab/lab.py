@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from glovebox.drill.tickets import ATTACKER_KEY, SCANNED_KEY, Tickets
 from glovebox.errors import UpstreamError
 from glovebox.lab import gateway as real
 from glovebox.lab.journal import Event, Reader
 from glovebox.lab.names import firewall_file
-from glovebox.lab.namespaces import START_SECONDS, Namespaces
+from glovebox.lab.namespaces import START_SECONDS, Namespaces, only_child
 from glovebox.lab.plan import GATEWAY, INTERNET, NAME_SERVER, PUBLIC_RESOLVER, RESOLVER, place
 from glovebox.lab.probe import interpreter
 from glovebox.lab.template import Network
+from squid.authority import mint
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 Kind = Literal["real", "unprotected", "bare"]
@@ -29,22 +35,46 @@ that lets everything through; or the rules alone, without a gateway."""
 JOURNALS = ("flows", "queries", "asked", "origin", "ledger")
 """What the router dropped and sent on, what the VPCs' resolver and the internet's name server were asked,
 what servers got, and what the gateway decided."""
+CODE, PACKAGES = "/run/lab/code", "/run/lab/packages"
+"""The checkout and what is installed for it."""
 _POLL = 0.01
 _LISTENING = "00000000:0000 0A"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Instead of the drill's attackers: who lives in the lab for a while."""
+
+    identity: real.Identity
+    """Whose tickets the gateway takes."""
+    zone: Mapping[str, Sequence[str]]
+    """The names that exist, and where they lead."""
+    servers: str
+    """The network of those whom the gateway may reach; its addresses are the internet's."""
+    tasks_at_once: int
 
 
 class Lab:
     """A context manager; `folder` (an empty one of the caller's) gets journals and logs.
 
-    Raises UpstreamError where a part does not start, with what it said.
+    Without a `scene` it is the drill's, with attackers on the internet.  Raises UpstreamError where a part
+    does not start, with what it said.
     """
 
-    def __init__(self, network: Network, folder: Path, *, kind: Kind = "real") -> None:
-        self.plan = place(network)
+    def __init__(
+        self, network: Network, folder: Path, *, kind: Kind = "real", scene: Scene | None = None
+    ) -> None:
+        self.plan = (
+            place(network, tasks_at_once=scene.tasks_at_once, servers=scene.servers)
+            if scene
+            else place(network)
+        )
         self.folder = folder
         self.namespaces = Namespaces(self.plan)
         self.python = interpreter() or sys.executable
         self.tickets = Tickets("", "", {})
+        self._scene = scene
+        self._gateway: subprocess.Popen[bytes] | None = None
         self._kind = kind
         self._stack = ExitStack()
         self._readers = {name: Reader(self.journal(name)) for name in JOURNALS}
@@ -52,9 +82,9 @@ class Lab:
     def __enter__(self) -> Lab:
         with ExitStack() as stack:
             stack.enter_context(self.namespaces)
-            self.namespaces.script(
-                f"mkdir -p /run/lab/code && mount --bind -o ro '{CHECKOUT}' /run/lab/code\n"
-            )
+            self._show_code()
+            if self._scene is not None:
+                self._ask_the_resolver()
             self._start(stack)
             if self._kind == "unprotected":
                 self.namespaces.flush()
@@ -76,36 +106,72 @@ class Lab:
 
     def program_environment(self) -> Mapping[str, str]:
         """For programs of ours inside: our code, and the packages that are installed here."""
-        packages = [path for path in sys.path if path.endswith("site-packages")]
-        path = os.pathsep.join(["/run/lab/code", *packages])
         return {
             "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": path,
+            "PYTHONPATH": f"{CODE}:{PACKAGES}",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
+
+    def renew(self, identity: real.Identity) -> None:
+        """Let the gateway read new keys and a new leaf; its tunnels stay."""
+        if self._gateway is None or self._gateway.poll() is not None:
+            raise UpstreamError("The lab has no gateway that could read new keys.")
+        real.write_identity(self.folder / "gateway", identity)
+        os.kill(only_child(self._gateway.pid), signal.SIGHUP)
+
+    def _show_code(self) -> None:
+        """Our code for users without any right: the checkout may stand in somebody's home."""
+        shown = {CODE: str(CHECKOUT), PACKAGES: str(Path(msgspec.__file__).parents[1])}
+        self.namespaces.script(
+            "".join(f"mkdir -p {to} && mount --bind -o ro '{of}' {to}\n" for to, of in shown.items())
+        )
+
+    def _ask_the_resolver(self) -> None:
+        """Let every program inside ask the scan network's resolver, as DHCP tells tasks in AWS."""
+        path = self.folder / "resolv.conf"
+        resolver = self.plan.network.vpcs[self.plan.scan_vpc].network_address + 2
+        path.write_text(f"nameserver {resolver}\n", encoding="ascii")
+        # It may be a link into /run, which is the lab's own here.
+        self.namespaces.script(
+            'place=$(readlink -m /etc/resolv.conf)\nmkdir -p "$(dirname "$place")"\n'
+            f'[ -e "$place" ] || : >"$place"\nmount --bind -o ro \'{path}\' "$place"\n'
+        )
 
     def _start(self, stack: ExitStack) -> None:
         state = self.folder / "gateway"
         state.mkdir()
-        self.tickets = real.write_gateway(state, self.plan, self.python)
-        keys = self.folder / "keys.json"
-        known = {key.id: key.secret for key in (SCANNED_KEY, ATTACKER_KEY)}
-        keys.write_text(json.dumps(known), encoding="utf-8")
         firewall = self.folder / "firewall.json"
         rules = "{}" if self._kind == "unprotected" else firewall_file(self.plan)
         firewall.write_text(rules, encoding="utf-8")
         resolver = self.plan.machines[RESOLVER]
         self._program(stack, None, "witness", "flows")
-        self._program(stack, INTERNET, "names", "asked", f"{NAME_SERVER},{PUBLIC_RESOLVER}")
-        self._program(stack, RESOLVER, "names", "queries", ",".join(resolver.addresses), str(firewall))
+        name_server = [f"{NAME_SERVER},{PUBLIC_RESOLVER}"]
+        if self._scene is None:
+            self._start_attackers(stack, state)
+        else:
+            upstream = mint(real.hosts(), datetime.now(UTC)).authority
+            real.write_configuration(state, self.plan, self.python, self._scene.identity, upstream)
+            zone = self.folder / "zone.json"
+            zone.write_text(json.dumps(self._scene.zone), encoding="utf-8")
+            name_server += ["zone", str(zone)]
+        self._program(stack, INTERNET, "names", "asked", *name_server)
+        self._program(
+            stack, RESOLVER, "names", "queries", ",".join(resolver.addresses), "firewall", str(firewall)
+        )
+        self._start_gateway(stack)
+        self._await_journals("flows", "asked", "queries", *(() if self._scene else ("origin",)))
+        # Nothing that happened while it started belongs to anybody's attempt.
+        list(self.news())
+
+    def _start_attackers(self, stack: ExitStack, state: Path) -> None:
+        self.tickets = real.write_gateway(state, self.plan, self.python)
+        keys = self.folder / "keys.json"
+        known = {key.id: key.secret for key in (SCANNED_KEY, ATTACKER_KEY)}
+        keys.write_text(json.dumps(known), encoding="utf-8")
         self._program(
             stack, INTERNET, "origin", "origin",
             str(self.folder / "origin.pem"), str(self.folder / "origin.key"), str(keys),
         )  # fmt: skip
-        self._start_gateway(stack)
-        self._await_journals("flows", "asked", "queries", "origin")
-        # Nothing that happened while it started belongs to anybody's attempt.
-        list(self.news())
 
     def _start_gateway(self, stack: ExitStack) -> None:
         if self._kind == "bare":
@@ -119,7 +185,7 @@ class Lab:
             self.namespaces.script(
                 f"mkdir /run/lab/gateway && mount --bind '{self.folder / 'gateway'}' /run/lab/gateway\n"
             )
-            process = self._run(stack, GATEWAY, real.squid_command(), "ledger")
+            process = self._gateway = self._run(stack, GATEWAY, real.squid_command(), "ledger")
         self._await(lambda: self._listens(process), lambda: self._said("gateway"))
 
     def _listens(self, process: subprocess.Popen[bytes]) -> bool:

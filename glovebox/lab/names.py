@@ -1,11 +1,12 @@
 """Names in the lab: the internet's name server, where anybody's zone may lie, and the resolver of the VPCs.
 
     python -m glovebox.lab.names JOURNAL ADDRESS,ADDRESS
-    python -m glovebox.lab.names JOURNAL ADDRESS,ADDRESS FIREWALL
+    python -m glovebox.lab.names JOURNAL ADDRESS,ADDRESS zone ZONE
+    python -m glovebox.lab.names JOURNAL ADDRESS,ADDRESS firewall FIREWALL
 
-With a FIREWALL it is the resolver of the VPCs, which stands in for Route 53's: it judges each question by
-the DNS firewall of the VPC that it came from (FIREWALL is a JSON file, VPC's network → rules), logs it, and
-forwards what is allowed.
+With a ZONE (a JSON file, name → addresses) the internet holds these names and no others.  With a FIREWALL it
+is the resolver of the VPCs, which stands in for Route 53's: it judges each question by the DNS firewall of
+the VPC that it came from (a JSON file, VPC's network → rules), logs it, and forwards what is allowed.
 """
 
 from __future__ import annotations
@@ -169,7 +170,11 @@ def main(arguments: list[str]) -> NoReturn:
     addresses = arguments[1].split(",")
     if len(arguments) == 2:
         _serve(_Logged(Internet(), journal), addresses, journal)
-    rules = json.loads(Path(arguments[2]).read_text(encoding="utf-8"))
+    kind, file = arguments[2:]
+    rules = json.loads(Path(file).read_text(encoding="utf-8"))
+    if kind == "zone":
+        zone = {name: Answer(tuple(found)) for name, found in rules.items()}
+        _serve(_Logged(NameServer(zone), journal), addresses, journal)
     firewall = {
         IPv4Network(network): tuple(NameRule(**{**one, "domains": tuple(one["domains"])}) for one in found)
         for network, found in rules.items()

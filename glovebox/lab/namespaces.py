@@ -8,9 +8,12 @@ input does, and by signal when whoever started it dies (`PR_SET_PDEATHSIG`).
 
 from __future__ import annotations
 
+import ctypes
 import os
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -24,6 +27,8 @@ ROUTER_ADDRESS = "100.64.0.1"
 ROUTER_IPV6 = "fe80::1"
 END_SECONDS = 5.0
 START_SECONDS = 10.0
+_CLONE_NEWNET = 0x40000000
+"""linux/sched.h"""
 _KEEPER = (
     "mount -t tmpfs -o mode=0755 lab /run && mkdir /run/netns"
     " && echo $(readlink /proc/self/ns/net) && exec cat >/dev/null"
@@ -83,8 +88,12 @@ class Namespaces:
         output: IO[bytes] | int | None = None,
         errors: IO[bytes] | int | None = None,
         orders: IO[bytes] | int | None = subprocess.DEVNULL,
+        keeping: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
-        """Start a process on `machine`; it ends at the latest with the lab."""
+        """Start a process on `machine`; it ends at the latest with the lab.
+
+        It inherits the file descriptors of `keeping`: a socket stays on the network where it was made.
+        """
         process = subprocess.Popen(
             self.inside(machine, command),
             env=dict(os.environ if environment is None else environment),
@@ -92,9 +101,25 @@ class Namespaces:
             stdin=orders,
             stdout=output,
             stderr=errors,
+            pass_fds=keeping,
+            start_new_session=True,  # A Ctrl-C in the terminal is our maker's to handle, in order.
         )
         self._stack.callback(_end, process)
         return process
+
+    def listening(self, machine: str, port: int) -> socket.socket:
+        """A socket that listens on `machine`, for this process to serve.
+
+        What it accepts comes from the lab, and what this process opens beside it is the host's: the two
+        networks have no other way between them.  Raises OSError.
+        """
+        place = os.open(self.run_folder / "netns" / machine, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            # A namespace is a thread's; this one ends with its pool.
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                return pool.submit(_listening, place, port).result()
+        finally:
+            os.close(place)
 
     def _start_keeper(self, stack: ExitStack) -> int:
         spaces = ["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child=KILL", "--mount-proc"]
@@ -103,16 +128,25 @@ class Namespaces:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         stack.callback(_end, keeper)
         if keeper.stdout is None or not keeper.stdout.readline():
             _, said = keeper.communicate(timeout=END_SECONDS)
             raise UpstreamError(f"The lab's keeper did not start: {said.decode(errors='replace').strip()}")
-        return _only_child(keeper.pid)
+        return only_child(keeper.pid)
 
 
-def _only_child(pid: int) -> int:
+def only_child(pid: int) -> int:
+    """The process that a wrapper such as nsenter started."""
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def _listening(place: int, port: int) -> socket.socket:
+    if ctypes.CDLL(None, use_errno=True).setns(place, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return socket.create_server(("", port), backlog=128)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -165,6 +199,8 @@ def _machine_side(machine: Machine) -> list[str]:
     lines = ["link set lo up", "link set eth0 up"]
     lines += [f"addr add {address}/32 dev eth0" for address in machine.addresses]
     lines.append(f"route add default via {ROUTER_ADDRESS} dev eth0 onlink src {machine.address}")
+    if machine.holds:
+        lines.append(f"route add local {machine.holds} dev lo")
     if machine.ipv6:
         lines += [
             f"addr add {machine.ipv6}/128 dev eth0 nodad",

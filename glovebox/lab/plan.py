@@ -33,7 +33,7 @@ LINK_RESOLVER = "169.254.169.253"
 EVIL_IPV6 = "2606:4700::66"
 SCANNER_IPV6 = "fd00:42::10"
 """The VPC has no IPv6 at all; the lab gives the scanner an address, so that its attempts leave it."""
-TASK_HOST, ENDPOINT_HOST, BYSTANDER_HOST = 10, 20, 12
+TASK_HOST, BYSTANDER_HOST, ENDPOINT_HOST = 10, 12, 40
 """Hosts within their subnet: AWS keeps the first four addresses to itself."""
 
 _T = TypeVar("_T")
@@ -49,6 +49,8 @@ class Machine:
     """What its subnet has a route to."""
     groups: tuple[Group, ...] | None = None
     ipv6: str | None = None
+    holds: str | None = None
+    """A whole network whose addresses are all its own."""
 
     @property
     def address(self) -> str:
@@ -71,8 +73,12 @@ class Plan:
         ]
 
 
-def place(network: Network) -> Plan:
-    """Machines for each role of the perimeter.  Raises InputError where the template lacks a role."""
+def place(network: Network, *, tasks_at_once: int = 2, servers: str | None = None) -> Plan:
+    """Machines for each role of the perimeter.  Raises InputError where the template lacks a role.
+
+    `tasks_at_once` machines stand where tasks do (`task_machines` names them), and the internet holds all
+    addresses of the network `servers`.
+    """
     tasks, gateway = network.group(TASKS), network.group(GATEWAY_GROUP)
     inside = _first(network.isolated(tasks.vpc), "an isolated subnet for scanners")
     # With a gateway in each zone, the lab builds the first.
@@ -83,9 +89,11 @@ def place(network: Network) -> Plan:
     closed = Group("bystander", "Bystander", gateway.vpc, (), ())
     resolvers = [str(network.vpcs[vpc].network_address + 2) for vpc in (tasks.vpc, gateway.vpc)]
     machines = (
-        _inhabitant(SCANNER, inside, TASK_HOST, (tasks,), ipv6=SCANNER_IPV6),
-        _inhabitant(NEIGHBOUR, inside, TASK_HOST + 1, (tasks,)),
-        _inhabitant(TICKETLESS, inside, TASK_HOST + 2, (network.group(TASKS_WITHOUT_TICKET),)),
+        *(
+            _inhabitant(name, inside, TASK_HOST + number, (tasks,), SCANNER_IPV6 if number == 0 else None)
+            for number, name in enumerate(task_machines(tasks_at_once))
+        ),
+        _inhabitant(TICKETLESS, inside, ENDPOINT_HOST - 1, (network.group(TASKS_WITHOUT_TICKET),)),
         Machine(GATEWAY, (interface.address,), _networks(outside), (gateway,)),
         _inhabitant(BYSTANDER, outside, BYSTANDER_HOST, (closed,)),
         _interface_endpoint(network),
@@ -95,9 +103,16 @@ def place(network: Network) -> Plan:
             INTERNET,
             (EVIL_ADDRESS, ORIGIN_ADDRESS, NAME_SERVER, PUBLIC_RESOLVER, *METADATA_ADDRESSES),
             ipv6=EVIL_IPV6,
+            holds=servers,
         ),
     )
     return Plan({machine.name: machine for machine in machines}, network, tasks.vpc, gateway.vpc)
+
+
+def task_machines(tasks_at_once: int) -> tuple[str, ...]:
+    """`scanner`, `neighbour`, and more where more tasks run at once."""
+    more = (f"scanner{number}" for number in range(3, tasks_at_once + 1))
+    return (SCANNER, NEIGHBOUR, *more)[:tasks_at_once]
 
 
 def peer_addresses(plan: Plan, peer: str) -> Sequence[str]:

@@ -37,7 +37,8 @@ def why_no_lab() -> str | None:
     if missing:
         return f"not installed: {', '.join(missing)} (Debian: apt install {' '.join(missing)})"
     if interpreter() is None:
-        return "no Python that every user may run, for the hostile process (Debian: apt install python3)"
+        version = "{}.{}".format(*sys.version_info)
+        return f"no Python {version} that every user may run, for boxes and the gateway's helpers"
     spaces = ["--mount", "--net", "--pid", "--ipc", "--fork", "--mount-proc"]
     trial = subprocess.run(
         ["unshare", *spaces, "sh", "-eu"],
@@ -57,9 +58,15 @@ def why_no_drill() -> str | None:
 
 
 def interpreter() -> str | None:
-    """A Python that a user without any right may run; ours may stand in somebody's home."""
-    for candidate in (sys.executable, "/usr/bin/python3"):
+    """A Python of our version that a user without any right may run; ours may stand in somebody's home."""
+    for candidate in (sys.executable, "/usr/bin/python{}.{}".format(*sys.version_info)):
         path = Path(candidate).resolve()
-        if path.exists() and all(parent.stat().st_mode & stat.S_IXOTH for parent in (path, *path.parents)):
+        if path.exists() and closed_above(path) is None:
             return str(path)
     return None
+
+
+def closed_above(path: Path) -> Path | None:
+    """The uppermost part of a path that only its owner may enter."""
+    parts = (*reversed(path.parents), path)
+    return next((part for part in parts if not part.stat().st_mode & stat.S_IXOTH), None)

@@ -127,21 +127,24 @@ class Network:
         ]
 
 
-def read_template(template: Properties) -> Network:
+def read_template(template: Properties, known: Mapping[str, str] = {}) -> Network:
     """The networks of a template, as `json.load` gives it.
 
-    Raises InputError for a value that would need a deployment to be known.
+    `known` is what a deployment has filled in: pseudo parameters and exports by name.  An export that is not
+    there reads `import:<name>`.  Raises InputError for another value that would need a deployment.
     """
-    return _Reader(template).network()
+    return _Reader(template, known).network()
 
 
 class _Reader:
-    def __init__(self, template: Properties) -> None:
+    def __init__(self, template: Properties, known: Mapping[str, str]) -> None:
         self._resources = _mapping(template.get("Resources"), "Resources")
-        self._values = PSEUDO_PARAMETERS | {
+        parameters = {
             name: str(_mapping(parameter, name).get("Default", ""))
             for name, parameter in _mapping(template.get("Parameters") or {}, "Parameters").items()
         }
+        self._values = {**PSEUDO_PARAMETERS, **parameters, **known}
+        self._exports = known
 
     def network(self) -> Network:
         vpcs = {key: IPv4Network(self._text(p["CidrBlock"])) for key, p in self._all("AWS::EC2::VPC")}
@@ -283,7 +286,8 @@ class _Reader:
                 argument = argument.replace(f"${{{name}}}", replacement)
             return argument
         if function == "Fn::ImportValue":
-            return f"import:{self._text(argument)}"
+            name = self._text(argument)
+            return self._exports.get(name, f"import:{name}")
         if function == "Fn::FindInMap":
             return "map:" + "/".join(self._texts(argument))
         raise InputError(f"The lab cannot read {function} of {argument!r}.")
