@@ -14,7 +14,7 @@ from string import Template
 import msgspec
 
 from glovebox.errors import ConfigurationError
-from squid.settings import HEADER_KILOBYTES, GatewaySettings
+from squid.settings import HEADER_KILOBYTES, PRIVATE_DESTINATIONS, GatewaySettings
 
 TEMPLATE = Path(__file__).with_name("squid.conf.template")
 
@@ -65,6 +65,18 @@ LEDGER_NUMBERS: dict[str, str] = {
 
 def render(settings: GatewaySettings) -> str:
     """The whole configuration; the same settings give the same text."""
+    return _warning(settings) + _configuration(settings)
+
+
+def _warning(settings: GatewaySettings) -> str:
+    """Loud where a test network lets something private through; no construct of the CDK can set that."""
+    through = sorted(set(PRIVATE_DESTINATIONS) - set(settings.private_destinations))
+    if not through:
+        return ""
+    return f"# TEST NETWORK: NOT FOR USE.  These private destinations are let through: {' '.join(through)}\n"
+
+
+def _configuration(settings: GatewaySettings) -> str:
     children, concurrency = settings.helper_children, settings.helper_concurrency
     body_kilobytes = settings.body_bytes >> 10
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
