@@ -1,43 +1,44 @@
 """The certificates with which the gateway ends TLS: an authority for AWS's names alone, and one static leaf.
 
-    python -m squid.authority <folder> <allow-list>…
-
 The authority's key lives inside `mint` and nowhere else: it signs one leaf and is forgotten.  A new leaf so
-needs a new authority, which scanners must trust before the gateway shows it.  Hence two steps, each a run of
-the command (it changes nothing when nothing is due):
+needs a new authority, which scanners must trust before the gateway shows it, and the old one until no gateway
+shows its leaf any more.  `keys` sees to that (`glovebox.rotation`), by the rule that stands here.
 
-1. a leaf that ends soon, or lacks a name, gets a successor in `next.*`, and `authorities.pem` holds both
-   authorities;
-2. when every scanner that knows the old one alone has ended, `next.*` becomes `leaf.*`.
-
-Scanners trust `authorities.pem` for their way through the gateway and for nothing else.
+Scanners trust these authorities for their way through the gateway and for nothing else.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
+import msgspec
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from glovebox.errors import ConfigurationError
-from squid.hosts import SUFFIX, bucket_regions, hosts_of
+from glovebox.rotation import Private, Rule
+from squid.hosts import SUFFIX, bucket_regions
 
 DOMAIN = SUFFIX.removeprefix(".")
 LIFE = timedelta(days=90)
 """Of leaf and authority: neither can be renewed, so neither outlives the other."""
 RENEW_BEFORE = timedelta(days=30)
-"""A month of failing rotations before a scan notices; the alarm is for the first."""
+"""A month of failing rotations before a scan notices."""
+OVERDUE = timedelta(days=2)
+"""Of that month; then an alarm is raised."""
 OVERLAP = timedelta(hours=2)
-"""The longest scan takes an hour, a retry another."""
+"""A task reads at its start what it trusts, and ends within two hours; a gateway is five minutes behind."""
 BACKDATED = timedelta(hours=1)
 """For clocks that are behind."""
 
@@ -151,73 +152,57 @@ def _leaf(
     )
 
 
-# ---------------------------------------------------------------- the folder of a deployment
+# ---------------------------------------------------------------- when it changes
 
 
-def why_due(leaf: bytes, hosts: Iterable[str], now: datetime) -> str | None:
-    """Why this leaf needs a successor now, or `None`."""
-    certificate = x509.load_pem_x509_certificate(leaf)
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    missing = set(names_for(hosts)) - set(names.get_values_for_type(x509.DNSName))
-    if missing:
-        return f"it lacks {min(missing)}"
-    left = certificate.not_valid_after_utc - now
-    return f"it ends in {left.days} days" if left <= RENEW_BEFORE else None
+class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The gateway's secret.  A gateway reads certificate and key; the authority is public anyway."""
+
+    certificate: str
+    key: str
+    authority: str
 
 
-def rotate(folder: Path, hosts: Iterable[str], now: datetime) -> str:
-    """One step of the rotation in `folder`; gives what was done, in words.
-
-    Writes `leaf.pem`, `leaf.key`, `authority.pem`, their `next.` successors, and `authorities.pem`, which
-    scanners trust.  Keys are for their owner's eyes.
-    """
-    known = list(hosts)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    successor = folder / "next.leaf.pem"
-    if not (folder / "leaf.pem").exists():
-        _store(folder, "", mint(known, now))
-        done = "made the first leaf"
-    elif successor.exists():
-        made = x509.load_pem_x509_certificate(successor.read_bytes()).not_valid_before_utc + BACKDATED
-        if now < made + OVERLAP:
-            return f"the next leaf waits until {made + OVERLAP:%Y-%m-%d %H:%M} UTC"
-        # The key first: a gateway that starts between two of these refuses a pair that does not match.
-        for name in ("leaf.key", "leaf.pem", "authority.pem"):
-            (folder / f"next.{name}").replace(folder / name)
-        done = "the next leaf is in use; reload the gateway"
-    elif (reason := why_due((folder / "leaf.pem").read_bytes(), known, now)) is not None:
-        _store(folder, "next.", mint(known, now))
-        done = f"made the next leaf ({reason})"
-    else:
-        return "nothing is due"
-    _write_bundle(folder)
-    return done
+def secret_of(minted: Minted) -> str:
+    """What the gateway's secret holds: JSON."""
+    stored = _Stored(minted.leaf.decode(), minted.key.decode(), minted.authority.decode())
+    return msgspec.json.encode(stored).decode()
 
 
-def _store(folder: Path, prefix: str, minted: Minted) -> None:
-    _write(folder / f"{prefix}authority.pem", minted.authority, mode=0o644)
-    _write(folder / f"{prefix}leaf.key", minted.key, mode=0o600)
-    _write(folder / f"{prefix}leaf.pem", minted.leaf, mode=0o644)
+def private_leaf(text: str) -> Private | None:
+    """The leaf that a secret holds, whose public half is its authority; `None` where it holds none."""
+    try:
+        stored = msgspec.json.decode(text, type=_Stored)
+        leaf, authority = _certificate(stored.certificate), _certificate(stored.authority)
+        leaf.verify_directly_issued_by(authority)
+        key = load_pem_private_key(stored.key.encode(), password=None)
+    except (msgspec.DecodeError, ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+        return None
+    return Private(text, stored.authority) if key.public_key() == leaf.public_key() else None
 
 
-def _write_bundle(folder: Path) -> None:
-    authorities = [folder / name for name in ("authority.pem", "next.authority.pem")]
-    _write(
-        folder / "authorities.pem",
-        b"".join(path.read_bytes() for path in authorities if path.exists()),
-        mode=0o644,
-    )
+def rule_for(hosts: Iterable[str]) -> Rule:
+    """When a leaf for these hosts changes, and how slowly."""
+    wanted = set(names_for(hosts))
+
+    def why_due(private: Private, _since: datetime, now: datetime) -> str | None:
+        leaf = _leaf_of(private)
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        missing = wanted - set(names.get_values_for_type(x509.DNSName))
+        if missing:
+            return f"it lacks {min(missing)}"
+        left = leaf.not_valid_after_utc - now
+        return f"it ends in {left.days} days" if left <= RENEW_BEFORE else None
+
+    def overdue(private: Private, _since: datetime, now: datetime) -> bool:
+        return _leaf_of(private).not_valid_after_utc - now <= RENEW_BEFORE - OVERDUE
+
+    return Rule(publish_before=OVERLAP, retire_after=OVERLAP, why_due=why_due, overdue=overdue)
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Whole or not at all, and never readable by more than `mode` says."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(content)
-    fresh.replace(path)
+def _leaf_of(private: Private) -> x509.Certificate:
+    return _certificate(msgspec.json.decode(private.text, type=_Stored).certificate)
 
 
-if __name__ == "__main__":
-    lists = [hosts_of(Path(name)) for name in sys.argv[2:]]
-    print(rotate(Path(sys.argv[1]), sorted(set().union(*lists)), datetime.now(UTC)))
+def _certificate(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem.encode())

@@ -1,4 +1,4 @@
-"""Starting runs: list → run and scans → hand-off → one task a scan.
+"""Starting runs: list → run and scans → names and tickets → hand-off → one task a scan.
 
 Everything a task gets is a capability for that attempt alone: a URL that reads one object,
 two forms that write one object each, for as long as the attempt may take.
@@ -34,6 +34,7 @@ from glovebox.scans.model import (
 from glovebox.scans.ports import Clock, HandOff, Lists, ScanStore, TaskOrder, Tasks, Uploads
 from glovebox.scans.state import Run, Scan, bounded_lines, failed, launched, launching, released
 from glovebox.services.handoff import handed_off
+from glovebox.services.site_targets import SiteTargets
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -100,6 +101,7 @@ class Launch:
     uploads: Uploads
     tasks: Tasks
     lists: Lists
+    targets: SiteTargets
     settings: LaunchSettings
     clock: Clock
     token: Callable[[], str] = lambda: secrets.token_hex(4)
@@ -248,11 +250,14 @@ class Launch:
             log.info("the scan went on meanwhile", scanId=scan_id, reason=error.reason)
 
     def _order(self, scan: Scan, scan_date: str, seconds: int) -> TaskOrder:
+        reach = self.targets.of(scan, self.clock())
         request = SiteScanRequest(
             scan_id=scan.scan_id,
             attempt=scan.attempt,
             scan_date=scan_date,
-            hosts=list(scan.open_hosts),
+            targets=reach.targets,
+            issuers=reach.issuers,
+            gateway=reach.gateway,
             settings=self.settings.audit,
         )
         return handed_off(

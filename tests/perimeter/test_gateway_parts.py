@@ -6,12 +6,13 @@ import re
 import socket
 import ssl
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from glovebox.errors import ConfigurationError
 from squid import allow_list, authority
@@ -249,38 +250,12 @@ def test_the_authority_is_worth_nothing_outside_its_domain(
         _handshake(authority.mint(["www.evil.test"], NOW), tmp_path, "www.evil.test")
 
 
-def test_the_authoritys_key_is_nowhere(tmp_path: Path) -> None:
-    authority.rotate(tmp_path, HOSTS, NOW)
-    private = [path.name for path in tmp_path.iterdir() if b"PRIVATE" in path.read_bytes()]
-    assert private == ["leaf.key"]
-    assert (tmp_path / "leaf.key").stat().st_mode & 0o077 == 0
-
-
-def test_a_rotation_overlaps_so_that_no_running_scan_meets_a_stranger(tmp_path: Path) -> None:
-    def trusted() -> set[bytes]:
-        found = x509.load_pem_x509_certificates((tmp_path / "authorities.pem").read_bytes())
-        return {certificate.subject.public_bytes() for certificate in found}
-
-    def shown() -> bytes:
-        return x509.load_pem_x509_certificate((tmp_path / "leaf.pem").read_bytes()).issuer.public_bytes()
-
-    assert "first" in authority.rotate(tmp_path, HOSTS, NOW)
-    first = shown()
-    assert authority.rotate(tmp_path, HOSTS, NOW + timedelta(days=59)) == "nothing is due"
-    late = NOW + timedelta(days=60, seconds=1)
-    assert "made the next leaf" in authority.rotate(tmp_path, HOSTS, late)
-    assert shown() == first
-    assert len(trusted()) == 2
-    assert "waits" in authority.rotate(tmp_path, HOSTS, late + authority.OVERLAP - timedelta(seconds=2))
-    assert shown() == first
-    assert "in use" in authority.rotate(tmp_path, HOSTS, late + authority.OVERLAP)
-    assert shown() != first
-    assert trusted() == {shown()}
-    assert authority.rotate(tmp_path, HOSTS, late + authority.OVERLAP) == "nothing is due"
-
-
-def test_a_name_that_the_leaf_lacks_makes_a_rotation_due(tmp_path: Path) -> None:
-    authority.rotate(tmp_path, HOSTS, NOW)
-    assert "it lacks *.eu-west-3.amazonaws.com" in authority.rotate(
-        tmp_path, [*HOSTS, "ec2.eu-west-3.amazonaws.com"], NOW
-    )
+def test_the_authoritys_key_is_nowhere() -> None:
+    minted = authority.mint(HOSTS, NOW)
+    assert [b"PRIVATE" in text for text in (minted.authority, minted.leaf, minted.key)] == [
+        False,
+        False,
+        True,
+    ]
+    key = load_pem_private_key(minted.key, password=None)
+    assert key.public_key() != x509.load_pem_x509_certificate(minted.authority).public_key()

@@ -74,9 +74,7 @@ def request(*hosts: str, **settings: object) -> SiteScanRequest:
     # Nothing answers at port 9 of loopback: an audit of that is quick and needs no network.
     audit = AuditSettings(http_port=9, https_port=9, **settings)
     targets = [SiteTarget(host=host, resolution=HERE) for host in hosts]
-    return SiteScanRequest(
-        scan_id=SCAN, attempt=1, scan_date=DATE, hosts=list(hosts), targets=targets, settings=audit
-    )
+    return SiteScanRequest(scan_id=SCAN, attempt=1, scan_date=DATE, targets=targets, settings=audit)
 
 
 # ---------------------------------------------------------------- inlet
