@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 
@@ -13,7 +14,8 @@ from tests.perimeter.gateway import ACCOUNT, BUCKET, HOSTS, Gateway, ask, aws_cl
 
 pytestmark = pytest.mark.squid
 
-EXAMPLES = 2_000
+EXAMPLES = int(os.environ.get("FUZZ_NAMES", "2000"))
+"""More by hand: FUZZ_NAMES=20000 make test PYTEST=tests/perimeter/test_gateway_names.py"""
 LEADS_INSIDE = {"kms.us-east-1.amazonaws.com", "kms.eu-west-1.amazonaws.com"}
 """The test's zone sends these to private addresses."""
 REGIONS = ("eu-west-1", "us-east-1", "us-west-2")
