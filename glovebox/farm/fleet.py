@@ -109,6 +109,7 @@ def _settings(sockets: _Sockets, resolver: str, roots: str, home: Home) -> Audit
         resolver=resolver,
         allowed_networks=[str(home.network), *([f"{_IPV6}/128"] if home.network.is_loopback else [])],
         extra_roots=roots,
+        extra_issuers=[PKI_HOST],
         connect_timeout=2.0,
         handshake_timeout=3.0,
         http_timeout=4.0,

@@ -57,13 +57,17 @@ class SiteTargets:
         Raises UpstreamError where nothing could be resolved, or nothing can be signed now: a later try may.
         RefusedError for an address that no audit may reach: a defect of who resolved.
         """
-        found = self.names.resolve(tuple(dict.fromkeys((*scan.open_hosts, *self.issuers))))
+        extra = self.audit.extra_issuers
+        found = self.names.resolve(tuple(dict.fromkeys((*scan.open_hosts, *self.issuers, *extra))))
         self._check_resolver(found)
         tickets = _Tickets(self.key.signer(), scan, now, self.audit) if self.gateways else None
         ports = sorted({self.audit.http_port, self.audit.https_port})
         return Reach(
             targets=[self._target(host, found[host], tickets, ports) for host in scan.open_hosts],
-            issuers=[self._target(host, found[host], tickets, ISSUER_PORTS) for host in self.issuers],
+            issuers=[
+                *(self._target(host, found[host], tickets, ISSUER_PORTS) for host in self.issuers),
+                *(self._target(host, found[host], tickets, ports) for host in extra),
+            ],
             gateway=self._gateway(scan),
         )
 

@@ -90,9 +90,12 @@ def test_a_ticket_opens_the_gateway_to_one_host_s_addresses_until_the_deadline()
 
 
 def test_ports_are_those_of_the_settings_and_of_authorities_the_usual_ones() -> None:
-    there = reach(audit=AuditSettings(http_port=8080, https_port=8443))
+    audit = AuditSettings(http_port=8080, https_port=8443, extra_issuers=["pki.example.com"])
+    there = reach(audit=audit)
     assert claims_of(there.targets[0]).ports == [8080, 8443]
     assert claims_of(there.issuers[0]).ports == [80, 443]
+    assert there.issuers[1].host == "pki.example.com"
+    assert claims_of(there.issuers[1]).ports == [8080, 8443], "of a fleet of our own"
 
 
 def test_hosts_and_authorities_are_asked_about_together_and_once() -> None:
