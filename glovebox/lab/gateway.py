@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,6 +100,12 @@ def squid_command() -> list[str]:
     squid = shutil.which("squid") or "squid"
     user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--bounding-set=-all"]
     return [*user, "--inh-caps=-all", "--no-new-privs", "--", squid, "-N", "-f", str(_STATE / "squid.conf")]
+
+
+def squid_version() -> str:
+    """`Squid 6.13`, as the daemon of this machine says."""
+    said = subprocess.run(["squid", "--version"], capture_output=True, text=True, check=False).stdout
+    return "Squid " + said.partition("\n")[0].rpartition(" ")[2]
 
 
 def _settings(plan: Plan, python: str) -> GatewaySettings:

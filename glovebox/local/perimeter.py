@@ -79,6 +79,11 @@ class Perimeter:
         reasons = Counter(_why(line) for line in self.ledger() if "status" in line)
         return Tunnels(reasons.pop(ALLOWED, 0), reasons)
 
+    def dropped(self) -> int:
+        """Packets that the router let not pass, so far."""
+        flows = Reader(self.lab.journal("flows")).news()
+        return sum(event.get("event") == "dropped" for event in flows)
+
 
 def _why(line: Mapping[str, object]) -> str:
     """The helper's word where it has one, else the rule's."""
