@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.perimeter.attacks import S3
 from tests.perimeter.gateway import ACCOUNT, BUCKET, HOSTS, Gateway, ask, aws_claims, connect_request
 
 pytestmark = pytest.mark.squid
@@ -58,8 +59,24 @@ names = st.one_of(
 
 
 def may_pass(name: str) -> bool:
-    """Strict: one of the names, in ASCII letters of either case (RFC 4343), and nothing else."""
-    return bool(re.fullmatch(r"[A-Za-z0-9.-]+", name)) and name.lower() in ALLOWED
+    """Strict: one of the names, in ASCII letters of either case (RFC 4343), and nothing else.
+
+    But for dots at the end, the root's (RFC 1034, 3.1): Squid takes them off before anything is judged.
+    """
+    return bool(re.fullmatch(r"[A-Za-z0-9.-]+", name)) and name.lower().rstrip(".") in ALLOWED
+
+
+@pytest.mark.parametrize("end", [".", "...."])
+def test_dots_at_the_end_change_neither_the_judgement_nor_the_destination(gateway: Gateway, end: str) -> None:
+    ticket = gateway.signer.sign(aws_claims())
+    for name, status in {"iam.amazonaws.com": 200, "evil.test": 407, f"x.{S3}": 407, "10.0.0.1": 407}.items():
+        mark, asked = len(gateway.ledger()), len(gateway.names.asked)
+        tunnel = ask(gateway, connect_request(f"{name}{end}:443", ticket))
+        tunnel.connection.close()
+        assert tunnel.status == status, name
+        (line, *_) = gateway.lines_since(mark, lambda line: line["method"] == "CONNECT")
+        assert line["host"] == name
+        assert set(gateway.names.asked[asked:]) <= {"iam.amazonaws.com"}
 
 
 @settings(
