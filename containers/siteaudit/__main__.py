@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from glovebox.scans.airlock import REQUEST_FILE, in_folder, no_new_privileges, out_folder
-from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE, SiteScanRequest
+from glovebox.scans.model import EXIT_FILE, LOG_FILE, MAX_REQUEST_BYTES, REPORT_FILE, SiteScanRequest
 from glovebox.siteaudit.connect import Connector, DirectConnector
 from glovebox.siteaudit.engine import audit_sites
 from glovebox.siteaudit.gateway import GatewayConnector
@@ -28,7 +28,6 @@ from glovebox.siteaudit.record import to_json
 OK, DEFECT, UNUSABLE, CRASHED = 0, 1, 2, 3
 MAX_LOG_BYTES = 1 << 20
 """Two files of it at most; the outlet reads the end only."""
-REQUEST_BYTES = 4 << 20
 
 _log = logging.getLogger("siteaudit")
 
@@ -48,7 +47,7 @@ def main() -> int:
 def _audit(request_file: Path, report: Path) -> int:
     try:
         with request_file.open("rb") as file:
-            request = msgspec.json.decode(file.read(REQUEST_BYTES), type=SiteScanRequest)
+            request = msgspec.json.decode(file.read(MAX_REQUEST_BYTES), type=SiteScanRequest)
     except (OSError, msgspec.DecodeError) as error:
         _log.error("the request cannot be read: %s", error)
         return UNUSABLE
@@ -59,9 +58,9 @@ def _audit(request_file: Path, report: Path) -> int:
 async def _write_report(request: SiteScanRequest, report: Path) -> int:
     """Every record as soon as it is there: what is done survives our death."""
     code, done = OK, 0
-    hosts = [target.host for target in request.targets]
+    hosts = request.hosts
     records = audit_sites(
-        hosts, scan_date=request.scan_date, settings=request.settings, network=_network(request)
+        hosts, scan_date=request.scan_date, settings=request.settings, network=network_of(request)
     )
     with report.open("wb") as file:
         async for record in records:
@@ -74,7 +73,7 @@ async def _write_report(request: SiteScanRequest, report: Path) -> int:
     return code
 
 
-def _network(request: SiteScanRequest) -> Network:
+def network_of(request: SiteScanRequest) -> Network:
     """Raises ConfigurationError for a gateway that is none: that request is a defect of ours."""
     # A host that is both is a target: its ticket names this scan's ports.
     known = {each.host: each for each in (*request.issuers, *request.targets)}
