@@ -3,6 +3,7 @@
 #   make demo                  the site audit end to end on the embedded cloud, on a fleet of local servers
 #   make demo HOSTS=my.txt     the same on your own list
 #   make demo ONCE=1           ends after the results; non-zero if anything failed
+#   make demo PERIMETER=1      inside the perimeter: namespaces, nftables and Squid; as root
 #   make test                  all tests that this machine can run; says why for those that it cannot
 #   make test-prowler          the real Prowler through the gateway: a minute, and 270 packages the first time
 #   make check                 format, lint, types, import contracts, then the tests
@@ -59,7 +60,7 @@ $(PROWLER)/.ready: $(BIN)/uv requirements/prowler.txt requirements/build.txt
 setup: $(VENV)/.ready $(MINISTACK)/.ready
 
 demo: setup
-	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE))
+	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
 test: setup
 	$(BIN)/python -m pytest -m 'not prowler' $(PYTEST)

@@ -182,8 +182,11 @@ def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
 
 def machine_context() -> dict[str, str]:
     """The deployment's settings for this machine (docs/settings.md)."""
+    machine = platform.machine()
     return {
-        "glovebox:architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "glovebox:architecture": "arm64" if machine in ("arm64", "aarch64") else "x86_64",
+        # The functions run on this machine's C library, and not on that of their Python's Lambda.
+        "glovebox:bundlePlatform": f"{machine.replace('arm64', 'aarch64')}-manylinux_2_28",
         "glovebox:python": _python_of(MINISTACK),
         "glovebox:disposable": "on",
     }
