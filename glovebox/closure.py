@@ -43,7 +43,9 @@ def closure(root: Path, unit: str) -> list[Path]:
 def image_files(root: Path, image: str) -> list[Path]:
     """What the build context of an image holds, relative to `root`: its folder, closure and pins, if any."""
     folder = Path("containers") / image
-    pins = [path for path in (Path("requirements") / f"{image}.txt",) if (root / path).exists()]
+    pin = Path("requirements") / f"{image}.txt"
+    # A function may have the name of an image that needs no packages.
+    pins = [pin] if pin.name in (root / folder / "Dockerfile").read_text("utf-8") else []
     own = [each.relative_to(root) for each in (root / folder).iterdir() if each.is_file()]
     return sorted({*closure(root, str(folder)), *own, *pins})
 

@@ -83,6 +83,24 @@ class EcsTasks:
         return answer["tasks"][0].get("taskArn", "")
 
 
+class EcsTaskAddresses:
+    """`glovebox.drill.ports.TaskAddresses` on one cluster."""
+
+    def __init__(self, client: ECSClient, cluster: str) -> None:
+        self._client = client
+        self._cluster = cluster
+
+    def address(self, task_arn: str) -> str:
+        with calling("Looking up a task"):
+            tasks = self._client.describe_tasks(cluster=self._cluster, tasks=[task_arn])["tasks"]
+        for task in tasks:
+            for attachment in task.get("attachments", []):
+                for detail in attachment.get("details", []):
+                    if detail.get("name") == "privateIPv4Address":
+                        return detail.get("value", "")
+        raise UpstreamError("ECS does not say which address the task had.", fix="It forgets within hours.")
+
+
 class EcsStopper:
     """`glovebox.scans.ports.Stopper` on one cluster."""
 

@@ -47,7 +47,8 @@ def query(name: str, *, at: float, port: int, **changed: object) -> str:
         "query_name": f"{name}.", "query_type": "TXT", "query_class": "IN", "rcode": "NXDOMAIN",
         "answers": [], "srcaddr": TASK, "srcport": str(port), "transport": "UDP",
         "srcids": {"instance": "i-0a1b2c3d4e5f60718"},
-        "firewall_rule_action": "BLOCK", "firewall_rule_group_id": "rslvr-frg-0a1b", "firewall_domain_list_id": "rslvr-fdl-0a1b",
+        "firewall_rule_action": "BLOCK", "firewall_rule_group_id": "rslvr-frg-0a1b",
+        "firewall_domain_list_id": "rslvr-fdl-0a1b",
     }  # fmt: skip
     line.update(changed)
     return json.dumps({name: value for name, value in line.items() if value is not None})
@@ -184,11 +185,11 @@ LEAKS: dict[str, tuple[str, str]] = {
     ),
     "the marker in a question of the gateway's": (
         "queries",
-        query("gbx000000000001.evil.example", at=BEGAN + SLOT, port=7, srcaddr=GATEWAY, firewall_rule_action=None),
+        query("gbx000000000001.x", at=BEGAN + SLOT, port=7, srcaddr=GATEWAY, firewall_rule_action=None),
     ),
     "a request that the gateway let through": (
         "ledger",
-        decision(at=BEGAN + SLOT, port=50_001, status=200, reason="allowed", method="GET", upstream="52.1.1.1"),
+        decision(at=BEGAN + SLOT, port=50_001, status=200, reason="allowed", upstream="52.1.1.1"),
     ),
 }  # fmt: skip
 
