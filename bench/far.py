@@ -1,8 +1,8 @@
 """`python -m bench.far FOLDER DELAY_MS ADDRESS:PORT…`: the farm as if it were far away.
 
-For kernels that cannot delay packets.  At each address the port after PORT relays to it.  The first bytes of
-a connection arrive a round trip late, as a handshake takes one; all others half a round trip each way.  Prints
-a line once it listens, and ends when its standard input ends.
+For kernels that cannot delay packets.  At each address the port after PORT relays to it.  The first bytes
+of a connection arrive a round trip late, as a handshake takes one; all others half a round trip each way.
+Prints a line once it listens, and ends when its standard input ends.
 """
 
 from __future__ import annotations
