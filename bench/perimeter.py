@@ -23,7 +23,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import gateway
+from bench import gateway, gateway_audit
 from bench.gateway import Figures
 from bench.measure import PATIENCE
 from bench.targets import Target, at_least, at_most
@@ -37,12 +37,17 @@ SECONDS: Final = 3.0
 """Of each of a round's six loads."""
 LABS: Final = 3
 QUICK_SECONDS: Final = 1.0
+QUICK_HOSTS: Final = 100
+FAR_MS: Final = 50.0
+"""To and fro, as to most sites; on loopback one costs nothing but processor time."""
+FAR_HOSTS: Final = 200
 
 KEPT = "gateway: at least 3,000 requests/s on kept connections"
 NEW = "gateway: at least 700 new connections/s, a request each"
 ADDED = "gateway: at most 1 ms of latency added, kept connection (p50)"
 ADDED_NEW = "gateway: at most 1 ms of latency added, new connection (p50)"
 DECISION = "judge: at most 30 µs a decision, with the pipe"
+FAR = f"{gateway_audit.PROMISE}, with sites {FAR_MS:g} ms away"
 LAB_UP, LAB_DOWN = "lab: up in at most 2 s", "lab: down in at most 0.5 s"
 DRILL = "drill: at most 30 s, with its lab"
 COST = "an idle month in one zone: at most 35 USD, from the synthesized templates"
@@ -65,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     busy = os.getloadavg()[0]
     figures, targets = _gateway(quick=options.quick)
-    targets += _lab(1 if options.quick else LABS)
+    targets += [*_audit(quick=options.quick), *_lab(1 if options.quick else LABS)]
     targets += [_command(DRILL, _drill), _command(COST, _cost)]
     report = Report(
         machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -97,6 +102,22 @@ def _gateway(*, quick: bool) -> tuple[Figures | None, list[Target]]:
         at_most(ADDED_NEW, figures.new_added_ms, 1, digits=2),
         at_most(DECISION, decision, 30),
     ]
+
+
+def _audit(*, quick: bool) -> Iterator[Target]:
+    """Through the port for sites.  A record with a failure keeps no promise."""
+    lacking = gateway.why_not()
+    if lacking:
+        yield from (_unmeasured(promise, lacking) for promise in (gateway_audit.PROMISE, FAR))
+        return
+    near = gateway_audit.measure(
+        hosts=QUICK_HOSTS if quick else gateway_audit.HOSTS, rounds=1 if quick else gateway_audit.ROUNDS
+    )
+    far = gateway_audit.measure(hosts=QUICK_HOSTS if quick else FAR_HOSTS, rounds=1, delay_ms=FAR_MS)
+    for promise, figures in ((gateway_audit.PROMISE, near), (FAR, far)):
+        ratio = None if figures.failed else figures.ratio * 100
+        target = at_least(promise, ratio, 70)
+        yield target if ratio else msgspec.structs.replace(target, verdict="FAIL", measured="audits failed")
 
 
 def _lab(times: int) -> Iterator[Target]:
