@@ -3,9 +3,12 @@
 #   make demo                  the site audit end to end on the embedded cloud, on a fleet of local servers
 #   make demo HOSTS=my.txt     the same on your own list
 #   make demo ONCE=1           ends after the results; non-zero if anything failed
+#   make demo PERIMETER=1      inside the perimeter: namespaces, nftables and Squid; as root
 #   make test                  all tests that this machine can run; says why for those that it cannot
+#   make test-prowler          the real Prowler through the gateway: a minute, and 270 packages the first time
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
+#   make bench-perimeter      its part about gateway, lab, drill and cost alone
 #   make synth                 CloudFormation templates into cdk.out
 #   make images                build the container images with Podman or Docker
 #   make pins                  compile requirements/*.txt anew from pyproject.toml
@@ -20,6 +23,7 @@ UV := $(BIN)/uv
 MINISTACK := .glovebox/ministack
 # Tests at once (0: one after the other).  Two, because some of them measure patience, which more would try.
 WORKERS ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN)" -ge 2 ] && echo 2 || echo 0)
+PROWLER := .glovebox/prowler
 
 # Companies put their own authorities into the system's store; uv's built-in roots do not hold them.
 export UV_SYSTEM_CERTS := 1
@@ -31,7 +35,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # The library validates every template at synth, which triples its time: CI does it once (tools/ci-checks).
 export CDK_VALIDATION ?= false
 
-.PHONY: help setup demo test lint types contracts check bench synth images pins format clean
+.PHONY: help setup demo test test-prowler lint types contracts check bench bench-perimeter synth images pins format clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -51,13 +55,22 @@ $(MINISTACK)/.ready: $(BIN)/uv requirements/ministack.txt
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(MINISTACK)/bin/python requirements/ministack.txt
 	@touch $@
 
+# So is Prowler, which is as large as everything else together; only its own tests need it.
+$(PROWLER)/.ready: $(BIN)/uv requirements/prowler.txt requirements/build.txt
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(PROWLER)
+	$(UV) pip sync --quiet --require-hashes --build-constraints requirements/build.txt --python $(PROWLER)/bin/python requirements/prowler.txt
+	@touch $@
+
 setup: $(VENV)/.ready $(MINISTACK)/.ready
 
 demo: setup
-	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE))
+	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not prowler' $(PYTEST)
+
+test-prowler: setup $(PROWLER)/.ready
+	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .
@@ -78,6 +91,10 @@ check: lint types contracts test
 
 bench: setup
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
+	$(BIN)/python -m bench.perimeter $(if $(QUICK),--quick)
+
+bench-perimeter: setup
+	$(BIN)/python -m bench.perimeter $(if $(QUICK),--quick)
 
 synth: setup
 	$(BIN)/python app.py

@@ -21,6 +21,7 @@ from cdk_nag import AwsSolutionsChecks  # noqa: E402
 from stacks.audit import Audit  # noqa: E402
 from stacks.broker import Broker  # noqa: E402
 from stacks.operations import Operations  # noqa: E402
+from stacks.perimeter import Perimeter  # noqa: E402
 from stacks.scanners import Scanners  # noqa: E402
 from stacks.settings import Settings  # noqa: E402
 from stacks.storage import Storage  # noqa: E402
@@ -31,9 +32,20 @@ def build(app: cdk.App, settings: Settings) -> None:
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(verbose=True))
     storage = Storage(app, "Glovebox-Storage", settings=settings)
     scanners = Scanners(app, "Glovebox-Scanners", settings=settings, storage=storage)
-    broker = Broker(app, "Glovebox-Broker", settings=settings, storage=storage, scanners=scanners)
+    perimeter = Perimeter(app, "Glovebox-Perimeter", settings=settings, storage=storage, scanners=scanners)
+    broker = Broker(
+        app, "Glovebox-Broker", settings=settings, storage=storage, scanners=scanners, perimeter=perimeter
+    )
     audit = Audit(app, "Glovebox-Audit", settings=settings, storage=storage)
-    Operations(app, "Glovebox-Operations", settings=settings, storage=storage, broker=broker, audit=audit)
+    Operations(
+        app,
+        "Glovebox-Operations",
+        settings=settings,
+        storage=storage,
+        perimeter=perimeter,
+        broker=broker,
+        audit=audit,
+    )
     cdk.Tags.of(app).add("application", "glovebox")
 
 

@@ -43,6 +43,11 @@ def configure(folder: Path, chosen: list[Site], ports: tuple[int, int], identiti
     for path, published in identities.publications().items():
         (root / path.lstrip("/")).write_bytes(published)
     blocks.append(f"server {{ listen {PKI_ADDRESS}:{ports[0]}; root {root}; }}")
+    return write(folder, blocks)
+
+
+def write(folder: Path, blocks: list[str]) -> Path:
+    """The configuration with these server blocks; its path."""
     configuration = folder / "nginx.conf"
     configuration.write_text(_main(folder, blocks))
     return configuration

@@ -16,7 +16,7 @@ import msgspec
 
 from bench.sites import MIX, BenchFarm, Site
 from glovebox.siteaudit.connect import DirectConnector, Endpoint
-from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.direct import audit_directly
 from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.record import TlsReport
 from glovebox.siteaudit.settings import AuditSettings
@@ -76,7 +76,7 @@ async def _suites(chosen: list[Site], settings: AuditSettings) -> AsyncIterator[
 async def _audit(chosen: list[Site], settings: AuditSettings) -> AsyncIterator[Outcome]:
     """Everything: names, both chains of redirects, suites, certificate, revocation, page, headers."""
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    async for record in audit_sites([site.host for site in chosen], scan_date=date, settings=settings):
+    async for record in audit_directly([site.host for site in chosen], scan_date=date, settings=settings):
         yield record.fqdn, record.tls, record.failure_class
 
 

@@ -47,14 +47,14 @@ def judge(rows: Mapping[str, Row], *, sites: int) -> Iterator[Target]:
     yield _ratio(rows, SUITES, NMAP, 10)
     yield _ratio(rows, AUDIT, SSLYZE_STANDARD, 50)
     audit = rows[AUDIT]
-    yield _at_most("whole audit: at most 20 connections a host", audit.connections, 20)
-    yield _at_most("whole audit: at most 10 ms of processor time a host", audit.cpu_ms, 10)
+    yield at_most("whole audit: at most 20 connections a host", audit.connections, 20)
+    yield at_most("whole audit: at most 10 ms of processor time a host", audit.cpu_ms, 10)
     long = None if audit.wall is None else audit.wall / max(audit.hosts, 1) * 1_000
-    yield _at_most(f"whole audit: 1,000 hosts in at most 60 s ({sites} measured)", long, 60)
-    yield _at_most("whole audit: at most 200 MB", audit.peak_mb, 200)
+    yield at_most(f"whole audit: 1,000 hosts in at most 60 s ({sites} measured)", long, 60)
+    yield at_most("whole audit: at most 200 MB", audit.peak_mb, 200)
     for row in (rows[SUITES], audit):
         wrong = None if row.right is None else row.hosts - row.right
-        yield _at_most(f"{row.name}: no wrong answer", wrong, 0)
+        yield at_most(f"{row.name}: no wrong answer", wrong, 0)
 
 
 def _ratio(rows: Mapping[str, Row], ours: str, theirs: str, factor: int) -> Target:
@@ -66,8 +66,17 @@ def _ratio(rows: Mapping[str, Row], ours: str, theirs: str, factor: int) -> Targ
     return Target(promise=promise, measured=f"{ratio:.0f}×", verdict="PASS" if ratio >= factor else "FAIL")
 
 
-def _at_most(promise: str, value: float | None, limit: float) -> Target:
+def at_most(promise: str, value: float | None, limit: float, *, digits: int = 1) -> Target:
+    """A promise that holds up to `limit`; `None` is a value that this run does not have."""
+    return _compared(promise, value, digits, kept=value is not None and value <= limit)
+
+
+def at_least(promise: str, value: float | None, limit: float, *, digits: int = 0) -> Target:
+    """A promise that holds from `limit` on."""
+    return _compared(promise, value, digits, kept=value is not None and value >= limit)
+
+
+def _compared(promise: str, value: float | None, digits: int, *, kept: bool) -> Target:
     if value is None:
         return Target(promise=promise, measured="–", verdict="not measured")
-    verdict: Verdict = "PASS" if value <= limit else "FAIL"
-    return Target(promise=promise, measured=f"{value:.1f}", verdict=verdict)
+    return Target(promise=promise, measured=f"{value:,.{digits}f}", verdict="PASS" if kept else "FAIL")

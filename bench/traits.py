@@ -18,7 +18,7 @@ from rich.table import Table
 
 from glovebox.farm.compare import differences
 from glovebox.farm.running import Farm, running_farm
-from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.direct import audit_directly
 from glovebox.siteaudit.record import SiteRecord
 
 _WIDTH: Final = 160
@@ -58,7 +58,7 @@ async def _audit(farm: Farm) -> dict[str, SiteRecord]:
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {
         record.fqdn: record
-        async for record in audit_sites(farm.hosts, scan_date=date, settings=farm.settings)
+        async for record in audit_directly(farm.hosts, scan_date=date, settings=farm.settings)
     }
 
 

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-FIRST_PARTY = frozenset({"glovebox", "functions", "containers"})
+FIRST_PARTY = frozenset({"glovebox", "functions", "containers", "squid"})
 """Top-level packages that are ours; everything else comes from the unit's pinned requirements."""
 
 
@@ -20,7 +20,7 @@ def closure(root: Path, unit: str) -> list[Path]:
     """The files, relative to `root`, that the package `unit` (such as `functions/launch`) needs at run time.
 
     Follows every import statement, also inside functions, but not below `if TYPE_CHECKING`.  A data file
-    ships when a module beside it names it in a string.  Sorted.
+    ships when a module beside it names it in a string; a folder of data likewise, with its files.  Sorted.
 
     Raises FileNotFoundError for a unit without modules.
     """
@@ -41,10 +41,13 @@ def closure(root: Path, unit: str) -> list[Path]:
 
 
 def image_files(root: Path, image: str) -> list[Path]:
-    """What the build context of an image holds, relative to `root`: its folder, closure and pins."""
+    """What the build context of an image holds, relative to `root`: its folder, closure and pins, if any."""
     folder = Path("containers") / image
+    pin = Path("requirements") / f"{image}.txt"
+    # A function may have the name of an image that needs no packages.
+    pins = [pin] if pin.name in (root / folder / "Dockerfile").read_text("utf-8") else []
     own = [each.relative_to(root) for each in (root / folder).iterdir() if each.is_file()]
-    return sorted({*closure(root, str(folder)), *own, Path("requirements") / f"{image}.txt"})
+    return sorted({*closure(root, str(folder)), *own, *pins})
 
 
 def stage(root: Path, files: Iterable[Path], output: Path) -> None:
@@ -120,7 +123,15 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _data_files(root: Path, path: Path, tree: ast.AST) -> Iterator[Path]:
-    beside = {each.name for each in (root / path.parent).iterdir() if each.is_file() and each.suffix != ".py"}
+    beside = {each.name: each for each in (root / path.parent).iterdir()}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in beside:
-            yield path.parent / node.value
+            yield from (each.relative_to(root) for each in _data(beside[node.value]))
+
+
+def _data(path: Path) -> list[Path]:
+    """A file that is no module, or the files of a folder that holds no module."""
+    if path.is_dir():
+        inside = [each for each in path.iterdir() if each.is_file()]
+        return [] if any(each.suffix == ".py" for each in inside) else inside
+    return [] if path.suffix == ".py" else [path]

@@ -32,6 +32,12 @@ class Variables:
             raise ConfigurationError(f"The environment variable {name} names nothing.", fix=_FIX)
         return found
 
+    def names_or_none(self, name: str) -> tuple[str, ...]:
+        """Comma-separated; empty for none, but the variable must be there."""
+        if name not in self.values:
+            raise ConfigurationError(f"The environment variable {name} is not set.", fix=_FIX)
+        return tuple(part.strip() for part in self.values[name].split(",") if part.strip())
+
     def number(self, name: str, *, least: int, most: int) -> int:
         text = self.text(name)
         if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):

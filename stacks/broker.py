@@ -14,6 +14,7 @@ from glovebox_constructs.grants import grant, key_grant, objects, revisions, tas
 from glovebox_constructs.runtime_function import RuntimeFunction
 from stacks.defaults import function_defaults
 from stacks.outputs import output
+from stacks.perimeter import Perimeter
 from stacks.scanners import Scanners
 from stacks.settings import Settings
 from stacks.storage import Storage
@@ -33,10 +34,18 @@ class Broker(cdk.Stack):
     """`launch` starts tasks, `ingest` takes reports in without a way out, `watch` ends what hangs."""
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, scanners: Scanners
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: Storage,
+        scanners: Scanners,
+        perimeter: Perimeter,
     ) -> None:
         super().__init__(scope, id, description="Glovebox: launch, ingest, watch")
-        self._settings, self._storage, self._scanners = settings, storage, scanners
+        self._settings, self._storage = settings, storage
+        self._scanners, self._perimeter = scanners, perimeter
         self.failures = FailureQueue(self, "Failures", key=storage.key)
         self._defaults = function_defaults(settings, key=storage.key, failures=self.failures)
         self.launch = self._launch()
@@ -62,10 +71,10 @@ class Broker(cdk.Stack):
                 "HANDOFF_BUCKET": storage.handoff.bucket_name,
                 "RESULTS_BUCKET": storage.results.bucket_name,
                 "RESULTS_KEY_ARN": storage.key.key_arn,
-                "CLUSTER": scanners.cluster.cluster_name,
+                "CLUSTER": scanners.cluster.ref,
                 "TASK_DEFINITION": scanners.siteaudit.family,
-                "SUBNETS": cdk.Fn.join(",", scanners.task_subnets),
-                "SECURITY_GROUPS": scanners.scan_group.security_group_id,
+                "SUBNETS": cdk.Fn.join(",", self._perimeter.task_subnets),
+                "SECURITY_GROUPS": self._perimeter.groups.tasks.security_group_id,
                 "AUDIT_SETTINGS": self._settings.audit_settings,
                 "SHARD_HOSTS": str(self._settings.shard_hosts),
                 "ENRICHMENT": "on" if self._settings.shodan else "off",
@@ -88,7 +97,7 @@ class Broker(cdk.Stack):
             "ecs:RunTask",
             on=[revisions(scanners.siteaudit.family)],
             when={
-                "ArnEquals": {"ecs:cluster": scanners.cluster.cluster_arn},
+                "ArnEquals": {"ecs:cluster": scanners.cluster.attr_arn},
                 "BoolIfExists": {"ecs:enable-execute-command": "false"},
             },
             because="Each promotion of an image makes a revision, and the latest one is run.",
@@ -126,8 +135,8 @@ class Broker(cdk.Stack):
             timeout=INGEST_TIME,
             memory=1024,
             concurrency=10,
-            vpc=self._scanners.vpc,
-            security_group=self._scanners.ingest_group,
+            vpc=self._perimeter.scan,
+            security_group=self._perimeter.groups.ingest,
         )
         ingest.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
         ingest.may("dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
@@ -151,7 +160,7 @@ class Broker(cdk.Stack):
             defaults=self._defaults,
             environment={
                 "SCANS_TABLE": storage.scans.table_name,
-                "CLUSTER": cluster.cluster_name,
+                "CLUSTER": cluster.ref,
                 "HANDOFF_BUCKET": storage.handoff.bucket_name,
                 "LAUNCH_FUNCTION": self.launch.function.function_name,
             },
@@ -164,7 +173,7 @@ class Broker(cdk.Stack):
         watch.may(
             "ecs:StopTask",
             on=[tasks(cluster)],
-            when={"ArnEquals": {"ecs:cluster": cluster.cluster_arn}},
+            when={"ArnEquals": {"ecs:cluster": cluster.attr_arn}},
             because=_NAMES,
         )
         watch.may("lambda:InvokeFunction", on=[self.launch.function.function_arn])
@@ -181,7 +190,7 @@ class Broker(cdk.Stack):
                 source=["aws.ecs"],
                 detail_type=["ECS Task State Change"],
                 detail={
-                    "clusterArn": [self._scanners.cluster.cluster_arn],
+                    "clusterArn": [self._scanners.cluster.attr_arn],
                     "lastStatus": ["RUNNING", "STOPPED"],
                 },
             ),

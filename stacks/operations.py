@@ -13,10 +13,12 @@ from constructs import Construct
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.policies import statements
 from glovebox_constructs.runtime_function import RuntimeFunction
+from glovebox_constructs.squid_egress import SquidEgress
 from stacks.audit import CLOSE_RUNS, Audit
 from stacks.broker import Broker
 from stacks.defaults import function_defaults
 from stacks.outputs import output
+from stacks.perimeter import Perimeter
 from stacks.settings import Settings
 from stacks.storage import BY_NAME, Storage
 
@@ -36,7 +38,15 @@ class Operations(cdk.Stack):
     """`notify` tells about finished runs; alarms tell about what went wrong, or did not happen."""
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, broker: Broker, audit: Audit
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: Storage,
+        perimeter: Perimeter,
+        broker: Broker,
+        audit: Audit,
     ) -> None:
         super().__init__(scope, id, description="Glovebox: messages, alarms, dashboard")
         self.topic = sns.Topic(
@@ -62,6 +72,7 @@ class Operations(cdk.Stack):
         self._runs = self._counted(audit.publish, "RunsPublished", {"message": "run published"})
         self._alarm_about_runs(settings, audit, broker)
         self._alarm_about_units()
+        self._alarm_about_the_gateway(perimeter.gateway)
         self._dashboard()
         output(self, "Topic", self.topic.topic_arn)
         output(self, "NotifyFunction", self.notify.function.function_name)
@@ -93,7 +104,7 @@ class Operations(cdk.Stack):
     # ------------------------------------------------------------ alarms
 
     def _counted(
-        self, unit: RuntimeFunction, name: str, fields: dict[str, str], *, of: str = ""
+        self, unit: RuntimeFunction | SquidEgress, name: str, fields: dict[str, str], *, of: str = ""
     ) -> cloudwatch.Metric:
         """Counts a unit's log lines that have these fields; `of` tells units apart that count as one."""
         pattern = logs.FilterPattern.all(
@@ -156,6 +167,23 @@ class Operations(cdk.Stack):
             )
             self._alarm(
                 f"{name}Failures", depth, f"Events of {name} were given up and wait in the failure queue."
+            )
+
+    def _alarm_about_the_gateway(self, gateway: SquidEgress) -> None:
+        hits = self._counted(gateway, "Tripwires", {"tripwire": "yes"})
+        self._alarm(
+            "Tripwire", hits, "A scanner asked for a name that only an attacker would; see the ledger."
+        )
+        if not gateway.promoted:
+            return
+        for number, metric in enumerate(gateway.in_service(), start=1):
+            self._alarm(
+                f"GatewayDown{number}",
+                metric,
+                "The egress gateway is gone and no new one came: scans cannot get out.",
+                below=1,
+                periods=2,
+                missing=cloudwatch.TreatMissingData.BREACHING,
             )
 
     def _alarm(

@@ -27,17 +27,22 @@ PYTHONS = {"3.11": "manylinux_2_17", "3.12": "manylinux_2_28", "3.13": "manylinu
 """Lambda's Pythons → the C library below them: 3.11 still stands on Amazon Linux 2, which is older."""
 RETENTION_DAYS = (7, 14, 30, 60, 90, 180, 365, 731)
 """Of the periods that CloudWatch Logs offers, those that make sense for a security log."""
-IMAGES = ("inlet", "outlet", "siteaudit")
+IMAGES = ("inlet", "outlet", "siteaudit", "squid")
 UNPROMOTED = "unpromoted"
 """The tag that a task names while no digest is promoted.  No image carries it: such a task cannot start."""
 
+GATEWAY_SIZES = ("nano", "micro", "small")
+"""A nano carries what a few accounts and a site list need; its credits are the limit, not its memory."""
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
 _DAILY = re.compile(
     r"cron\(\S+ \S+ [*?] \* [*?] \*\)"  # minutes, hours; every day of the month, month, day of the week, year
     r"|rate\((1 day|[0-9]+ minutes?|([1-9]|1[0-9]|2[0-4]) hours?)\)"
 )
+_ACCOUNT = re.compile(r"[0-9]{12}")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/\S+")
 
@@ -63,6 +68,10 @@ class Settings:
     disposable: bool = False
     domain: str = ""
     certificate: str = ""
+    zones: int = 1
+    gateway_size: str = "nano"
+    targets: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ("us-east-1",)
 
     def __post_init__(self) -> None:
         for name, wanted in _RULES.items():
@@ -180,6 +189,10 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "disposable": _truth,
     "domain": _text,
     "certificate": _text,
+    "zones": _number,
+    "gateway_size": _text,
+    "targets": _texts,
+    "regions": _texts,
 }
 
 
@@ -245,4 +258,8 @@ _RULES: dict[str, Rule] = {
     "certificate": _shaped(
         _CERTIFICATE, "the ARN of a certificate in us-east-1, where CloudFront looks", may_be=("",)
     ),
+    "zones": _between(1, 2),
+    "gateway_size": _one_of(*GATEWAY_SIZES),
+    "regions": _shaped(_REGION, "names of AWS regions, separated by commas"),
+    "targets": _shaped(_ACCOUNT, "account ids of twelve digits, separated by commas"),
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+PROWLER = Path(__file__).resolve().parents[1] / ".glovebox/prowler/bin/prowler"
+"""In an environment of its own: it pins its own boto3."""
 
 # Node is started by the first import of aws_cdk, with the environment of that moment.  The validation of
 # every template at synth triples its time (CI has a step with it on); the banner on its age fails nothing.
@@ -36,11 +40,27 @@ def _lacks_containers() -> str | None:
     return f"not installed: {', '.join(missing)}" if missing else None
 
 
+def _lacks_prowler() -> str | None:
+    if not PROWLER.exists():
+        return "Prowler is not installed (make test-prowler brings it)"
+    return _lacks_containers()
+
+
+@functools.cache  # It tries a namespace, which takes a tenth of a second.
+def _lacks_lab() -> str | None:
+    from glovebox.lab.probe import why_no_drill
+
+    return why_no_drill()
+
+
 PROBES: dict[str, Callable[[], str | None]] = {
     "node": _lacks_node,
     "browser": _lacks_browser,
     "openssl": _lacks_openssl,
     "containers": _lacks_containers,
+    "lab": _lacks_lab,
+    "squid": _lacks_containers,
+    "prowler": _lacks_prowler,
 }
 """Marker → why this machine cannot run such tests, or `None`."""
 

@@ -14,8 +14,12 @@ from glovebox.errors import ConflictError, NotFoundError, UpstreamError
 from glovebox.scans.model import UploadForm, run_id_of
 from glovebox.scans.ports import StoredVersion, TaskOrder
 from glovebox.scans.state import Run, Scan
+from glovebox.siteaudit.record import Dns
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.sites.item import SiteItem, SiteSummary
 from glovebox.sites.ports import Page, PublishedFile, RegistryName
+from glovebox.tickets.signer import Signer
+from tests.tickets import SIGNER
 
 
 class FakeClock:
@@ -116,6 +120,35 @@ class FakeTasks:
 
     def stop(self, task_arn: str, reason: str) -> None:
         self.stopped.append(task_arn)
+
+
+PUBLIC_ADDRESS = "93.184.216.34"
+
+
+@dataclass
+class FakeNames:
+    """Every name has one public address, unless `answers` says otherwise."""
+
+    answers: dict[str, Resolution] = field(default_factory=dict)
+    asked: list[Sequence[str]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def resolve(self, hosts: Sequence[str]) -> Mapping[str, Resolution]:
+        if self.error:
+            raise self.error
+        self.asked.append(hosts)
+        usual = Resolution(dns=Dns(addresses=[PUBLIC_ADDRESS], ipv4="yes", ipv6="no"))
+        return {host: self.answers.get(host, usual) for host in hosts}
+
+
+@dataclass
+class FakeTicketKey:
+    key: Signer | Exception = SIGNER
+
+    def signer(self) -> Signer:
+        if isinstance(self.key, Exception):
+            raise self.key
+        return self.key
 
 
 @dataclass

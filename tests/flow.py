@@ -13,6 +13,7 @@ from glovebox.services.ingest import Ingest
 from glovebox.services.launch import Launch, LaunchSettings
 from glovebox.services.notify import Notify
 from glovebox.services.publish import Publish
+from glovebox.services.site_targets import SiteTargets
 from glovebox.services.watch import Watch
 from glovebox.siteaudit.record import SiteRecord, to_json
 from glovebox.siteaudit.settings import AuditSettings
@@ -21,12 +22,14 @@ from tests.fakes import (
     FakeHandOff,
     FakeLauncher,
     FakeLists,
+    FakeNames,
     FakePublication,
     FakeRegistry,
     FakeResults,
     FakeScanStore,
     FakeSites,
     FakeTasks,
+    FakeTicketKey,
     FakeTopic,
     FakeUploads,
 )
@@ -41,6 +44,12 @@ class Flow:
 
     shard_hosts: int = 2
     enrichment: bool = False
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    gateways: tuple[str, ...] = ("10.43.0.10:3129", "10.43.0.26:3129")
+    ipv6: bool = False
+    issuers: tuple[str, ...] = ("issuer.example.com",)
+    names: FakeNames = field(default_factory=FakeNames)
+    key: FakeTicketKey = field(default_factory=FakeTicketKey)
     clock: FakeClock = field(default_factory=FakeClock)
     store: FakeScanStore = field(default_factory=FakeScanStore)
     hand_off: FakeHandOff = field(default_factory=FakeHandOff)
@@ -61,8 +70,16 @@ class Flow:
             uploads=FakeUploads(),
             tasks=self.tasks,
             lists=self.lists,
+            targets=SiteTargets(
+                names=self.names,
+                key=self.key,
+                gateways=self.gateways,
+                ipv6=self.ipv6,
+                issuers=self.issuers,
+                audit=self.audit,
+            ),
             settings=LaunchSettings(
-                audit=AuditSettings(),
+                audit=self.audit,
                 lists_bucket="lists",
                 shard_hosts=self.shard_hosts,
                 enrichment=self.enrichment,

@@ -49,9 +49,9 @@ def objects(bucket: s3.IBucket, pattern: str) -> str:
     return f"{cdk.Stack.of(bucket).export_value(bucket.bucket_arn)}/{pattern}"
 
 
-def tasks(cluster: ecs.ICluster) -> str:
+def tasks(cluster: ecs.CfnCluster) -> str:
     """ARN of all tasks of another stack's cluster."""
-    name = cdk.Stack.of(cluster).export_value(cluster.cluster_name)
+    name = cdk.Stack.of(cluster).export_value(cluster.ref)
     return f"arn:{cdk.Aws.PARTITION}:ecs:{cdk.Aws.REGION}:{cdk.Aws.ACCOUNT_ID}:task/{name}/*"
 
 

@@ -10,16 +10,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import requests
+from msgspec import Struct
 
 from glovebox import log
+from glovebox.drill.request import DrillRequest
 from glovebox.errors import ConfigurationError, GloveboxError, RefusedError, UpstreamError
 from glovebox.scans.airlock import REQUEST_FILE, authorities, in_folder, no_new_privileges
 from glovebox.scans.model import SiteScanRequest
 
 VARIABLE = "GLOVEBOX_REQUEST_URL"
+REQUESTS: dict[str, type[SiteScanRequest | DrillRequest]] = {"site": SiteScanRequest, "drill": DrillRequest}
+"""What a scanner may be asked, by kind."""
 MAX_REQUEST_BYTES = 4 << 20
 """500 names of 253 bytes, and settings with a megabyte of roots."""
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -27,6 +32,10 @@ WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 TIMEOUT = (10.0, 30.0)
 _NOT_YET = {403, 404, 429, 500, 502, 503, 504}
 """A presigned GET of an object that is not there yet answers 403 where its signer may not list the bucket."""
+
+
+class _Kind(Struct, frozen=True):
+    kind: Literal["site", "drill"] = "site"
 
 
 def main() -> int:
@@ -79,8 +88,8 @@ def _bounded(chunks: Iterator[bytes]) -> bytes:
 def _lay_down(body: bytes, folder: Path) -> None:
     """Write the request, checked and once more encoded by us, readable and not writable."""
     try:
-        request = msgspec.json.decode(body, type=SiteScanRequest)
-    except msgspec.DecodeError as error:
+        request = msgspec.json.decode(body, type=REQUESTS[msgspec.json.decode(body, type=_Kind).kind])
+    except (msgspec.DecodeError, RecursionError) as error:
         raise RefusedError(f"What was fetched is no request: {error}.") from error
     path = folder / REQUEST_FILE
     try:

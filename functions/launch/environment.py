@@ -24,6 +24,9 @@ class Environment:
     audit_settings: AuditSettings
     shard_hosts: int
     enrichment: bool
+    gateways: tuple[str, ...]
+    ticket_key_secret: str
+    egress_ipv6: bool
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> Environment:
@@ -42,4 +45,7 @@ class Environment:
             audit_settings=variables.audit_settings("AUDIT_SETTINGS"),
             shard_hosts=variables.number("SHARD_HOSTS", least=1, most=MAX_SHARD_HOSTS),
             enrichment=variables.switch("ENRICHMENT"),
+            gateways=variables.names_or_none("GATEWAYS"),
+            ticket_key_secret=variables.text("TICKET_KEY_SECRET"),
+            egress_ipv6=variables.switch("EGRESS_IPV6"),
         )

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecs import ECSClient
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_ssm import SSMClient
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
@@ -40,13 +42,17 @@ def client(service: Literal["ecs"]) -> ECSClient: ...
 @overload
 def client(service: Literal["lambda"]) -> LambdaClient: ...
 @overload
+def client(service: Literal["logs"]) -> CloudWatchLogsClient: ...
+@overload
 def client(service: Literal["s3"]) -> S3Client: ...
 @overload
 def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sns"]) -> SNSClient: ...
+@overload
+def client(service: Literal["ssm"]) -> SSMClient: ...
 def client(
-    service: Literal["dynamodb", "ecs", "lambda", "s3", "secretsmanager", "sns"],
+    service: Literal["dynamodb", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "ssm"],
 ) -> object:
     """A client with the environment's region, credentials and endpoint.  Safe to share between threads."""
     return boto3.client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)

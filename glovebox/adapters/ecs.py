@@ -63,9 +63,8 @@ class EcsTasks:
                         "awsvpcConfiguration": {
                             "subnets": self._subnets,
                             "securityGroups": self._security_groups,
-                            # The first cut's subnets are public, with nothing that may come in: without an
-                            # address of its own a task could reach neither sites nor image repositories.
-                            "assignPublicIp": "ENABLED",
+                            # Tasks stand where no gateway to the internet is; their way out is Squid.
+                            "assignPublicIp": "DISABLED",
                         }
                     },
                     # The control plane shows the ARNs only; what they hold is for the containers.
@@ -82,6 +81,24 @@ class EcsTasks:
             said = "; ".join(failure.get("reason", "no reason") for failure in answer["failures"])
             raise NoCapacityError(f"ECS placed no task: {said or 'no reason'}.", fix="It is tried again.")
         return answer["tasks"][0].get("taskArn", "")
+
+
+class EcsTaskAddresses:
+    """`glovebox.drill.ports.TaskAddresses` on one cluster."""
+
+    def __init__(self, client: ECSClient, cluster: str) -> None:
+        self._client = client
+        self._cluster = cluster
+
+    def address(self, task_arn: str) -> str:
+        with calling("Looking up a task"):
+            tasks = self._client.describe_tasks(cluster=self._cluster, tasks=[task_arn])["tasks"]
+        for task in tasks:
+            for attachment in task.get("attachments", []):
+                for detail in attachment.get("details", []):
+                    if detail.get("name") == "privateIPv4Address":
+                        return detail.get("value", "")
+        raise UpstreamError("ECS does not say which address the task had.", fix="It forgets within hours.")
 
 
 class EcsStopper:

@@ -1,10 +1,13 @@
-"""Secrets Manager: one secret, read when it is first needed."""
+"""Secrets Manager: secrets that people write, and those that `keys` keeps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glovebox.adapters.aws import calling
+from botocore.exceptions import ClientError
+
+from glovebox.adapters.aws import calling, error_code
+from glovebox.rotation import Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -19,4 +22,29 @@ class AwsSecret:
 
     def value(self) -> str:
         with calling("Reading a secret"):
-            return self._client.get_secret_value(SecretId=self._name)["SecretString"].strip()
+            # Named, because a policy may allow this stage alone.
+            answer = self._client.get_secret_value(SecretId=self._name, VersionStage=Stage.CURRENT)
+            return answer["SecretString"].strip()
+
+
+class AwsSafe:
+    """`glovebox.rotation.Safe`: a secret with a stage for the next one."""
+
+    def __init__(self, client: SecretsManagerClient, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def read(self, stage: Stage) -> str | None:
+        with calling("Reading a secret"):
+            try:
+                answer = self._client.get_secret_value(SecretId=self._name, VersionStage=stage)
+            except ClientError as error:
+                # Also said of a secret that is there and has no such stage yet.
+                if error_code(error) == "ResourceNotFoundException":
+                    return None
+                raise
+            return answer["SecretString"]
+
+    def write(self, stage: Stage, text: str) -> None:
+        with calling("Writing a secret"):
+            self._client.put_secret_value(SecretId=self._name, SecretString=text, VersionStages=[stage])

@@ -118,9 +118,9 @@ def run(args: argparse.Namespace, engine: Engine | None = None) -> int:
 
 
 def _engine() -> Engine:
-    from glovebox.siteaudit.engine import audit_sites
+    from glovebox.siteaudit.direct import audit_directly
 
-    return audit_sites
+    return audit_directly
 
 
 def _settings(args: argparse.Namespace) -> AuditSettings:

@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Engine(Protocol):
-    """`glovebox.siteaudit.engine.audit_sites`, or a fake of it."""
+    """`glovebox.siteaudit.direct.audit_directly`, or a fake of it."""
 
     def __call__(
         self, hosts: Sequence[str], *, scan_date: str, settings: AuditSettings

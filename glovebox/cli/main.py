@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import cast
 
-from glovebox.cli import audit, up
+from glovebox.cli import audit, cost, drill, up
 from glovebox.cli.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
 from glovebox.errors import ConfigurationError, GloveboxError, InputError
 from glovebox.text import visible
 
-COMMANDS = (audit, up)
+COMMANDS = (audit, up, drill, cost)
 """In the order of `glovebox --help`."""
 MAX_ERROR_CHARACTERS = 2_000
 """An error is a sentence or two; the rest would push them off the screen."""

@@ -20,7 +20,9 @@ from glovebox.errors import GloveboxError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from glovebox.farm.running import Farm
     from glovebox.local.cloud import LocalCloud, Plan
+    from glovebox.local.engines import Engine, EngineName
     from glovebox.local.progress import View
     from glovebox.siteaudit.settings import AuditSettings
 
@@ -50,6 +52,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="auto",
         help="what runs the containers (default: the first that can)",
     )
+    parser.add_argument(
+        "--perimeter",
+        action="store_true",
+        help="run the tasks inside the perimeter, in network namespaces with the real gateway (needs root)",
+    )
     parser.add_argument("--keep", action="store_true", help="keep state, logs and the tasks' folders")
     parser.set_defaults(run=run)
 
@@ -59,21 +66,17 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from glovebox.local.cloud import CHECKOUT, Plan, require_linux
-    from glovebox.local.engines import choose_engine
 
     require_linux()
     console = Console()
-    engine, reasons = choose_engine(args.engine, CHECKOUT)
-    console.print(f"Containers run as: [bold]{engine.name}[/bold]")
-    for reason in reasons:
-        _line(console, f"  not with {reason}")
+    engine = _inside(console, args) if args.perimeter else _outside(console, args.engine)
     # With the process in its name, for two may start in the same second.
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     folder = CHECKOUT / ".glovebox" / "runs" / name
     with (
         _signals_as_interrupt(),
         _own_folder(console, folder, keep=args.keep),
-        _hosts(args.hosts, folder) as (hosts, settings),
+        _hosts(args, folder) as (hosts, settings),
     ):
         plan = Plan(
             folder=folder,
@@ -82,9 +85,46 @@ def run(args: argparse.Namespace) -> int:
             shard_hosts=None if args.hosts else FLEET_SHARD_HOSTS,
             port=args.port,
             keep=args.keep,
+            perimeter=args.perimeter,
             say=lambda step: console.print(f"{step} …"),
         )
         return _run(console, plan, hosts, once=args.once)
+
+
+def _outside(console: Console, wanted: EngineName) -> Engine:
+    from glovebox.local.cloud import CHECKOUT
+    from glovebox.local.engines import choose_engine
+
+    engine, reasons = choose_engine(wanted, CHECKOUT)
+    console.print(f"Containers run as: [bold]{engine.name}[/bold]")
+    for reason in reasons:
+        _line(console, f"  not with {reason}")
+    _line(console, "Perimeter: none, tasks go straight out; with --perimeter and root it is built")
+    return engine
+
+
+def _inside(console: Console, args: argparse.Namespace) -> Engine:
+    """Say what the perimeter is made of.  Raises InputError, ConfigurationError where it cannot be."""
+    from glovebox.errors import InputError
+    from glovebox.lab.gateway import squid_version
+    from glovebox.local.cloud import CHECKOUT
+    from glovebox.local.engines import ProcessEngine
+    from glovebox.local.perimeter import require_perimeter
+
+    if args.hosts is not None:
+        raise InputError(
+            "The perimeter on this machine has no way to the internet, so it audits its own fleet alone.",
+            fix="Give --hosts without --perimeter, or --perimeter without --hosts.",
+        )
+    if args.engine not in ("auto", "process"):
+        raise InputError(
+            f"Inside the perimeter containers are boxed processes, not {args.engine}'s.",
+            fix="Leave --engine away.",
+        )
+    require_perimeter()
+    console.print("Containers run as: [bold]boxed processes, each task on a machine of its own[/bold]")
+    _line(console, f"Perimeter: network namespaces and nftables from the template, {squid_version()}")
+    return ProcessEngine(CHECKOUT)  # Of the plan without a perimeter; the lab brings its own.
 
 
 @contextmanager
@@ -108,9 +148,12 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
     with running_cloud(plan) as cloud:
         _say_what_differs(console, cloud)
         _line(console, f"Page  {cloud.page}/\nAPI   {cloud.page}/api/listScans")
+        if cloud.perimeter:
+            hosts = _listed(cloud.perimeter.farm)
         cloud.upload_list(hosts)
         view = _follow(console, cloud, cloud.fire_schedule())
         complete = _say_results(console, cloud, view)
+        _say_tunnels(console, cloud)
         if once:
             return OK if complete else FAILED
         _line(console, f"Serving {cloud.page}/ — Ctrl-C ends it")
@@ -122,15 +165,25 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
 
 
 @contextmanager
-def _hosts(path: Path | None, folder: Path) -> Iterator[tuple[bytes, AuditSettings | None]]:
-    """The list and how to audit it: the user's own with the system's resolver, or the fleet."""
-    if path is not None:
-        yield _read(path), None
+def _hosts(args: argparse.Namespace, folder: Path) -> Iterator[tuple[bytes, AuditSettings | None]]:
+    """The list and how to audit it: the user's own with the system's resolver, or the fleet.
+
+    Of the perimeter's fleet nothing is known before it stands.
+    """
+    if args.perimeter:
+        yield b"", None
+        return
+    if args.hosts is not None:
+        yield _read(args.hosts), None
         return
     from glovebox.farm.running import running_farm
 
     with running_farm(folder / "fleet") as farm:
-        yield "".join(f"{host}\n" for host in farm.hosts).encode(), farm.settings
+        yield _listed(farm), farm.settings
+
+
+def _listed(farm: Farm) -> bytes:
+    return "".join(f"{host}\n" for host in farm.hosts).encode()
 
 
 def _read(path: Path) -> bytes:
@@ -208,6 +261,24 @@ def _say_results(console: Console, cloud: LocalCloud, view: View) -> bool:
     for path in paths:
         _line(console, f"  {path}")
     return run.state is RunState.COMPLETED and bool(paths) and view.over
+
+
+def _say_tunnels(console: Console, cloud: LocalCloud) -> None:
+    """What the gateway decided, from its own ledger."""
+    if cloud.perimeter is None:
+        return
+    tunnels = cloud.perimeter.tunnels()
+    why = ", ".join(f"{reason} {count}" for reason, count in sorted(tunnels.refused.items()))
+    refused = sum(tunnels.refused.values())
+    _line(
+        console,
+        f"Tunnels through the gateway: {tunnels.allowed} allowed, {refused} refused"
+        + (f" ({why})" if why else ""),
+    )
+    dropped = cloud.perimeter.dropped()
+    _line(console, f"Packets that the perimeter dropped: {dropped}")
+    for problem in cloud.perimeter.problems:
+        _line(console, f"  perimeter: {problem}")
 
 
 @contextmanager

@@ -6,13 +6,14 @@ It speaks UDP and TCP on one port (RFC 1035) and answers A, AAAA and CNAME from 
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, ip_address
 
 from glovebox.errors import ConfigurationError
 
@@ -22,8 +23,9 @@ _MAX_UDP = 512
 _MAX_ALIASES = 8
 """How far an alias is followed within the zone; a loop ends here."""
 _TCP_PATIENCE = 5.0
+_PORT_TRIES = 20
 _HEADER = struct.Struct(">6H")
-_A, _CNAME, _SOA, _AAAA = 1, 5, 6, 28
+_A, _CNAME, _SOA, _PTR, _AAAA = 1, 5, 6, 12, 28
 _IN = 1
 
 
@@ -45,6 +47,8 @@ class Answer:
     """IPv4 and IPv6 addresses, given in this order."""
     alias: str | None = None
     """A CNAME; the server follows it within its zone."""
+    pointer: str | None = None
+    """A PTR record: whoever owns an address may name it as he likes."""
     rcode: Rcode = Rcode.NOERROR
     silent: bool = False
     """The question is swallowed, so that the asker runs into its timeout."""
@@ -63,12 +67,12 @@ class NameServer:
 
         `None` where nothing is to be sent: the message is no question, or the name is silent.
         """
-        question = _question_of(message)
+        question = question_of(message)
         if question is None:
             return None
         self.questions += 1
         name, kind, section = question
-        answer = self._zone.get(name, Answer(rcode=Rcode.NXDOMAIN))
+        answer = self.answer(name)
         if answer.silent:
             return None
         records = self._records(name, kind) if answer.rcode is Rcode.NOERROR else []
@@ -80,10 +84,14 @@ class NameServer:
             body, counts = b"", (0, 0)
         return _header(message, answer.rcode, counts, cut=cut) + section + body
 
+    def answer(self, name: str) -> Answer:
+        """What the zone holds for `name`, which is in lower case and without the last dot."""
+        return self._zone.get(name, Answer(rcode=Rcode.NXDOMAIN))
+
     def _records(self, name: str, kind: int) -> list[bytes]:
         records: list[bytes] = []
         for _ in range(_MAX_ALIASES):
-            answer = self._zone.get(name, Answer())
+            answer = self.answer(name)
             if answer.alias is None:
                 break
             records.append(_record(name, _CNAME, _encoded(answer.alias)))
@@ -92,6 +100,8 @@ class NameServer:
                 return records
         else:
             return records
+        if answer.pointer is not None and kind == _PTR:
+            records.append(_record(name, _PTR, _encoded(answer.pointer)))
         for address in map(ip_address, answer.addresses):
             wanted = _A if isinstance(address, IPv4Address) else _AAAA
             if kind == wanted:
@@ -99,21 +109,57 @@ class NameServer:
         return records
 
 
+@dataclass(frozen=True, slots=True)
+class NameSockets:
+    """One port for both transports; inherited ones may lie on another network than the server."""
+
+    datagrams: socket.socket
+    streams: socket.socket
+
+    @classmethod
+    def bound(cls, address: str = "127.0.0.1", port: int = 0) -> NameSockets:
+        """Raises ConfigurationError for an address outside loopback."""
+        if not ip_address(address).is_loopback:
+            raise ConfigurationError(f"The name server serves loopback only, not {address}.")
+        for _ in range(_PORT_TRIES):
+            streams = socket.create_server((address, port))
+            datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            try:
+                datagrams.bind(streams.getsockname())
+            except OSError:  # Somebody else has this port's datagrams.
+                streams.close()
+                datagrams.close()
+                continue
+            return cls(datagrams, streams)
+        raise ConfigurationError(f"No port of {address} is free for a name server.")
+
+    @classmethod
+    def inherited(cls, datagrams: int, streams: int) -> NameSockets:
+        return cls(socket.socket(fileno=datagrams), socket.socket(fileno=streams))
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        return self.datagrams.fileno(), self.streams.fileno()
+
+    def close(self) -> None:
+        self.datagrams.close()
+        self.streams.close()
+
+
 @asynccontextmanager
 async def serving_names(
-    zone: Mapping[str, Answer], address: str = "127.0.0.1", port: int = 0
+    zone: Mapping[str, Answer], where: str | NameSockets = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[str]:
     """Serve `zone` while the block runs; gives `address:port`, as `AuditSettings.resolver` takes it.
 
     Raises ConfigurationError for an address outside loopback.
     """
-    if not _is_loopback(address):
-        raise ConfigurationError(f"The name server serves loopback only, not {address}.")
+    sockets = NameSockets.bound(where, port) if isinstance(where, str) else where
     server = NameServer(zone)
-    listener = await asyncio.start_server(_Stream(server).serve, address, port)
-    port = listener.sockets[0].getsockname()[1]
+    address, port = sockets.streams.getsockname()
+    listener = await asyncio.start_server(_Stream(server).serve, sock=sockets.streams)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), (address, port))
+    transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(server), sock=sockets.datagrams)
     try:
         async with listener:
             yield f"{address}:{port}"
@@ -122,12 +168,12 @@ async def serving_names(
 
 
 @contextmanager
-def serving_names_apart(zone: Mapping[str, Answer], address: str = "127.0.0.1") -> Iterator[str]:
+def serving_names_apart(zone: Mapping[str, Answer], where: str | NameSockets = "127.0.0.1") -> Iterator[str]:
     """`serving_names` in a thread of its own, so that busy servers in this process keep no name waiting."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="names", daemon=True)
     thread.start()
-    server = serving_names(zone, address)
+    server = serving_names(zone, where)
     try:
         place = asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
         try:
@@ -174,12 +220,7 @@ class _Stream:
             writer.close()
 
 
-def _is_loopback(address: str) -> bool:
-    parsed: IPv4Address | IPv6Address = ip_address(address)
-    return parsed.is_loopback
-
-
-def _question_of(message: bytes) -> tuple[str, int, bytes] | None:
+def question_of(message: bytes) -> tuple[str, int, bytes] | None:
     """Name in lower case, type, and the question section as it came; `None` for anything else."""
     if len(message) < _HEADER.size:
         return None

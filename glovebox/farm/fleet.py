@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import IPv4Address
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
 from glovebox.errors import ConfigurationError
 from glovebox.farm.authority import pem_of
 from glovebox.farm.connections import Accept, PlainWriter, in_clear, under_tls
-from glovebox.farm.dns import Answer, serving_names_apart
+from glovebox.farm.dns import Answer, NameSockets, serving_names_apart
 from glovebox.farm.identities import PKI_HOST, Identities
 from glovebox.farm.legacy import LegacyServer
 from glovebox.farm.model import Dial, Fronted, Legacy, Plain, Relay, Service, Tls, Trait, Unanswered, Writer
@@ -30,8 +30,9 @@ from glovebox.siteaudit.settings import AuditSettings
 NETWORK: Final = "127.77.0.0/16"
 """The fleet's own piece of loopback; Linux serves all of 127.0.0.0/8."""
 _RESOLVER: Final = "127.77.0.53"
-_PKI: Final = "127.77.0.80"
-_FIRST: Final = IPv4Address("127.77.1.1")
+_PKI: Final = 80
+_FIRST: Final = 0x0101
+"""Hosts within the fleet's network: its authority's, and the first trait's."""
 _IPV6: Final = "::1"
 _USUAL_PORTS: Final = (8080, 8443)
 _PORT_RANGE: Final = (10_000, 30_000)
@@ -51,17 +52,37 @@ class Serving:
     settings: AuditSettings
 
 
-@asynccontextmanager
-async def serving(traits: Sequence[Trait], folder: Path) -> AsyncIterator[Serving]:
-    """Serve `traits` on loopback while the block runs; keys are written to `folder`.
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the fleet lives: loopback, unless a machine of the lab holds another network."""
 
-    Traits on IPv6 are left out where the machine has none.  Raises ConfigurationError where no
+    network: IPv4Network
+    name_server: NameSockets | None = None
+    """Where its name server is asked, if not at an address of its own on loopback."""
+
+    @property
+    def pki(self) -> str:
+        return str(self.network[_PKI])
+
+    @property
+    def ipv6(self) -> bool:
+        return self.network.is_loopback and _has_ipv6()
+
+
+LOOPBACK: Final = Home(IPv4Network(NETWORK))
+
+
+@asynccontextmanager
+async def serving(traits: Sequence[Trait], folder: Path, home: Home = LOOPBACK) -> AsyncIterator[Serving]:
+    """Serve `traits` at `home` while the block runs; keys are written to `folder`.
+
+    Traits on IPv6 are left out where it has none.  Raises ConfigurationError where no
     pair of ports is free.
     """
-    present = tuple(trait for trait in traits if not trait.ipv6 or _has_ipv6())
-    addresses = _addresses(present)
+    present = tuple(trait for trait in traits if not trait.ipv6 or home.ipv6)
+    addresses = _addresses(present, home)
     async with AsyncExitStack() as stack:
-        sockets = stack.enter_context(_bound(present, addresses))
+        sockets = stack.enter_context(_bound(present, addresses, home))
         identities = Identities(sockets.http_port)
         for trait in present:
             for service, listener in sockets.of(trait):
@@ -71,22 +92,24 @@ async def serving(traits: Sequence[Trait], folder: Path) -> AsyncIterator[Servin
             for path, body in identities.publications().items()
         }
         await _start(stack, Plain(site(published)), sockets.pki, PKI_HOST, identities, folder)
-        resolver = stack.enter_context(serving_names_apart(_zone(present, addresses), _RESOLVER))
+        zone = _zone(present, addresses, home)
+        resolver = stack.enter_context(serving_names_apart(zone, home.name_server or _RESOLVER))
         yield Serving(
             tuple(trait.host for trait in present),
             {trait.host: addresses[trait.name] for trait in present if trait.name in addresses},
-            _settings(sockets, resolver, pem_of([identities.root.certificate]).decode()),
+            _settings(sockets, resolver, pem_of([identities.root.certificate]).decode(), home),
         )
 
 
-def _settings(sockets: _Sockets, resolver: str, roots: str) -> AuditSettings:
+def _settings(sockets: _Sockets, resolver: str, roots: str, home: Home) -> AuditSettings:
     """Shorter patience than for the internet: loopback answers at once or never."""
     return AuditSettings(
         http_port=sockets.http_port,
         https_port=sockets.https_port,
         resolver=resolver,
-        allowed_networks=[NETWORK, f"{_IPV6}/128"],
+        allowed_networks=[str(home.network), *([f"{_IPV6}/128"] if home.network.is_loopback else [])],
         extra_roots=roots,
+        extra_issuers=[PKI_HOST],
         connect_timeout=2.0,
         handshake_timeout=3.0,
         http_timeout=4.0,
@@ -99,19 +122,22 @@ def _settings(sockets: _Sockets, resolver: str, roots: str) -> AuditSettings:
 # ---------------------------------------------------------------- addresses and ports
 
 
-def _addresses(traits: Sequence[Trait]) -> dict[str, str]:
+def _addresses(traits: Sequence[Trait], home: Home) -> dict[str, str]:
     own = [trait for trait in traits if trait.dns is None]
-    return {trait.name: _IPV6 if trait.ipv6 else str(_FIRST + number) for number, trait in enumerate(own)}
+    return {
+        trait.name: _IPV6 if trait.ipv6 else str(home.network[_FIRST + number])
+        for number, trait in enumerate(own)
+    }
 
 
-def _zone(traits: Sequence[Trait], addresses: dict[str, str]) -> dict[str, Answer]:
+def _zone(traits: Sequence[Trait], addresses: dict[str, str], home: Home) -> dict[str, Answer]:
     zone = {trait.host: trait.dns or Answer(addresses=(addresses[trait.name],)) for trait in traits}
     # The other name of the loop of aliases; it is on no host list.
     aliases = [answer.alias for answer in zone.values() if answer.alias and answer.alias not in zone]
     return (
         zone
         | {alias: Answer(alias=_pointing_at(alias, zone)) for alias in aliases}
-        | {PKI_HOST: Answer(addresses=(_PKI,))}
+        | {PKI_HOST: Answer(addresses=(home.pki,))}
     )
 
 
@@ -136,7 +162,7 @@ class _Sockets:
 
 
 @contextlib.contextmanager
-def _bound(traits: Sequence[Trait], addresses: dict[str, str]) -> Iterator[_Sockets]:
+def _bound(traits: Sequence[Trait], addresses: dict[str, str], home: Home) -> Iterator[_Sockets]:
     """Bind all under one pair of ports.
 
     Addresses of closed ports stay unbound: whoever had such a port on every address would have
@@ -145,7 +171,7 @@ def _bound(traits: Sequence[Trait], addresses: dict[str, str]) -> Iterator[_Sock
     for http_port, https_port in _candidate_ports():
         with contextlib.ExitStack() as stack:
             try:
-                pki = stack.enter_context(_bind(_PKI, http_port))
+                pki = stack.enter_context(_bind(home.pki, http_port))
                 listeners = {
                     (trait.name, scheme): stack.enter_context(_bind(addresses[trait.name], port))
                     for trait in traits
@@ -159,14 +185,15 @@ def _bound(traits: Sequence[Trait], addresses: dict[str, str]) -> Iterator[_Sock
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise ConfigurationError(
-                        f"The fleet cannot bind its addresses in {NETWORK}: {error}.",
+                        f"The fleet cannot bind its addresses in {home.network}: {error}.",
                         fix="Run it on Linux, where all of 127.0.0.0/8 is loopback.",
                     ) from error
                 continue
             yield _Sockets(http_port, https_port, pki, listeners)
             return
     raise ConfigurationError(
-        f"No two ports were free on all addresses of {NETWORK}.", fix="End another fleet on this machine."
+        f"No two ports were free on all addresses of {home.network}.",
+        fix="End another fleet on this machine.",
     )
 
 

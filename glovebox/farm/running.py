@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 import msgspec
 
@@ -24,6 +24,17 @@ from glovebox.siteaudit.settings import AuditSettings
 
 _PATIENCE: Final = 10.0
 OPENSSL_FILE: Final = "openssl.cnf"
+
+
+AT: Final = "--at"
+
+
+class Start(Protocol):
+    """Starts a process with a pipe to its standard input and one from its standard output."""
+
+    def __call__(
+        self, command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]: ...
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,12 +57,30 @@ class Farm:
     """By host name; hosts without an address of their own are about DNS."""
 
 
+def here(
+    command: Sequence[str], environment: Mapping[str, str], errors: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """On this machine's own network."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # its end tells the servers that we are gone, however we went
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env=environment,
+        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
+    )
+
+
 @contextmanager
-def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Iterator[Farm]:
+def running_farm(
+    folder: Path | None = None, *, only: Sequence[str] = (), at: Sequence[str] = (), start: Start = here
+) -> Iterator[Farm]:
     """Start the fleet and end it with the block; `only` picks traits by name.
 
-    `folder` takes the servers' keys (a temporary one by default).  Raises ConfigurationError
-    where the fleet does not come up, with what it said, and InputError for an unknown trait.
+    It lives on loopback, unless `start` starts it elsewhere and `at` says where that is: the arguments of
+    `serve`'s `--at`.  `folder` takes the servers' keys (a temporary one by default).  Raises
+    ConfigurationError where the fleet does not come up, with what it said, and InputError for an unknown
+    trait.
     """
     unknown = sorted(set(only) - {trait.name for trait in TRAITS})
     if unknown:
@@ -60,7 +89,8 @@ def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Ite
         )
     with tempfile.TemporaryDirectory(prefix="glovebox-farm-") as temporary:
         home = folder or Path(temporary)
-        with announced("glovebox.farm.serve", home, only) as line:
+        arguments = [*([AT, *at] if at else []), *only]
+        with announced("glovebox.farm.serve", home, arguments, start) as line:
             said = msgspec.json.decode(line, type=Announcement)
             traits = {trait.host: trait for trait in TRAITS if trait.host in said.hosts}
             yield Farm(
@@ -69,7 +99,9 @@ def running_farm(folder: Path | None = None, *, only: Sequence[str] = ()) -> Ite
 
 
 @contextmanager
-def announced(module: str, folder: Path, arguments: Sequence[str] = ()) -> Iterator[bytes]:
+def announced(
+    module: str, folder: Path, arguments: Sequence[str] = (), start: Start = here
+) -> Iterator[bytes]:
     """Run `python -m module FOLDER ARGUMENT...` while the block runs; gives the first line that it prints.
 
     Such a module serves until its standard input ends (`serve.end_of_input`).  Raises
@@ -77,7 +109,8 @@ def announced(module: str, folder: Path, arguments: Sequence[str] = ()) -> Itera
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "farm.log").open("w+b") as log:
-        process = _start(module, folder, log, arguments)
+        command = [sys.executable, "-m", module, str(folder), *arguments]
+        process = start(command, environment(folder), log)
         try:
             yield _first_line(process, log)
         finally:
@@ -91,17 +124,6 @@ def environment(folder: Path) -> dict[str, str]:
     root = str(Path(glovebox.__file__).parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return os.environ | {"OPENSSL_CONF": str(path), "PYTHONPATH": os.pathsep.join(paths)}
-
-
-def _start(module: str, folder: Path, log: IO[bytes], arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", module, str(folder), *arguments],
-        stdin=subprocess.PIPE,  # its end tells the servers that we are gone, however we went
-        stdout=subprocess.PIPE,
-        stderr=log,
-        env=environment(folder),
-        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle, in order
-    )
 
 
 def _first_line(process: subprocess.Popen[bytes], log: IO[bytes]) -> bytes:

@@ -1,6 +1,9 @@
-"""`python -m glovebox.farm.serve FOLDER [TRAIT...]`: the fleet's own process, started by `running_farm`.
+"""The fleet's own process, started by `running_farm`.
 
-It ends when its standard input ends, which happens however its parent ends.
+    python -m glovebox.farm.serve FOLDER [--at NETWORK DATAGRAMS STREAMS] [TRAIT...]
+
+On a machine of the lab it lives in NETWORK and serves its names on two inherited sockets.  It ends when its
+standard input ends, which happens however its parent ends.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from glovebox.farm.fleet import serving
-from glovebox.farm.running import Announcement
+from glovebox.farm.dns import NameSockets
+from glovebox.farm.fleet import LOOPBACK, Home, serving
+from glovebox.farm.running import AT, Announcement
 from glovebox.farm.traits import TRAITS
 
 _START_SECONDS: Final = 60.0
@@ -28,10 +33,10 @@ _GRACE_SECONDS: Final = 5.0
 """From the end of our parent to ours."""
 
 
-async def serve(folder: Path, only: Sequence[str]) -> None:
+async def serve(folder: Path, only: Sequence[str], home: Home = LOOPBACK) -> None:
     """Serve, announce, and wait for the end of standard input."""
     traits = [trait for trait in TRAITS if not only or trait.name in only]
-    async with asyncio.timeout(_START_SECONDS) as patience, serving(traits, folder) as fleet:
+    async with asyncio.timeout(_START_SECONDS) as patience, serving(traits, folder, home) as fleet:
         patience.reschedule(None)
         announcement = Announcement(
             hosts=list(fleet.hosts), addresses=fleet.addresses, settings=fleet.settings
@@ -62,5 +67,14 @@ async def end_of_input() -> None:
     await ended.wait()
 
 
+def main(arguments: Sequence[str]) -> None:
+    folder, *rest = arguments
+    home = LOOPBACK
+    if rest[:1] == [AT]:
+        _, network, datagrams, streams, *rest = rest
+        home = Home(IPv4Network(network), NameSockets.inherited(int(datagrams), int(streams)))
+    asyncio.run(serve(Path(folder), rest, home))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))
+    main(sys.argv[1:])

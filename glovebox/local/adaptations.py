@@ -16,10 +16,16 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 Object: TypeAlias = dict[str, Json]
 
 _NO_EMULATION = "the emulator's CloudFormation does not know the type"
+_NO_NETWORK = "networks are records only here, so there is nothing to set up"
 LEFT_OUT_TYPES = {
+    "AWS::EC2::EIP": _NO_EMULATION,
+    "AWS::EC2::EIPAssociation": _NO_EMULATION,
     "AWS::EC2::FlowLog": _NO_EMULATION,
+    "AWS::EC2::NetworkInterface": _NO_EMULATION,
     "AWS::EC2::SecurityGroupEgress": _NO_EMULATION,
     "AWS::EC2::SecurityGroupIngress": _NO_EMULATION,
+    "AWS::EC2::VPCPeeringConnection": _NO_EMULATION,
+    "AWS::Logs::ResourcePolicy": _NO_EMULATION,
     "AWS::ECS::ClusterCapacityProviderAssociations": _NO_EMULATION,
     "AWS::ApplicationAutoScaling::ScalableTarget": _NO_EMULATION,
     "AWS::ApplicationAutoScaling::ScalingPolicy": _NO_EMULATION,
@@ -30,6 +36,7 @@ LEFT_OUT_TYPES = {
     "AWS::Route53Resolver::ResolverQueryLoggingConfig": _NO_EMULATION,
     "AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation": _NO_EMULATION,
     "AWS::WAFv2::WebACLAssociation": _NO_EMULATION,
+    "Custom::NetworkSetup": _NO_NETWORK,
 }
 UNKNOWN_CONDITION_KEYS = frozenset(
     {

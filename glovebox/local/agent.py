@@ -153,6 +153,7 @@ class Agent:
             self._problems[str(error)] = None
         finally:
             del self._running[running.task.arn]
+            self._engine.left(running.task)
             if not self._keep:
                 shutil.rmtree(running.folder, ignore_errors=True)
 

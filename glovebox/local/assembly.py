@@ -113,7 +113,7 @@ SOURCES = (
 """What the assembly is made from: templates, bundles and the archive that the images are built from."""
 
 
-def synthesized(checkout: Path, folder: Path, context: Mapping[str, str]) -> Assembly:
+def synthesized(checkout: Path, folder: Path, context: Mapping[str, object]) -> Assembly:
     """The assembly of the checkout as it is now: made anew only if a source or the context has changed.
 
     Whoever asks at the same moment, from this process or another, waits and gets the same assembly.
@@ -152,7 +152,7 @@ def _make_room(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _fingerprint(checkout: Path, context: Mapping[str, str]) -> str:
+def _fingerprint(checkout: Path, context: Mapping[str, object]) -> str:
     digest = hashlib.sha256(json.dumps(context, sort_keys=True).encode())
     for source in SOURCES:
         top = checkout / source
@@ -163,7 +163,7 @@ def _fingerprint(checkout: Path, context: Mapping[str, str]) -> str:
     return digest.hexdigest()[:32]
 
 
-def synthesize(checkout: Path, output: Path, context: Mapping[str, str]) -> None:
+def synthesize(checkout: Path, output: Path, context: Mapping[str, object]) -> None:
     """Run the checkout's `app.py` with `context` on top of that of cdk.json; the assembly goes to `output`.
 
     The child gets the user's environment without anything of AWS: synthesis makes no AWS call.

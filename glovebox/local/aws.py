@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
 REGION = "us-east-1"
@@ -100,6 +102,10 @@ class LocalAws:
     def client(self, service: Literal["s3"]) -> S3Client: ...
     @overload
     def client(self, service: Literal["scheduler"]) -> EventBridgeSchedulerClient: ...
+    @overload
+    def client(self, service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
+    @overload
+    def client(self, service: Literal["ssm"]) -> SSMClient: ...
     @overload
     def client(self, service: Literal["sts"]) -> STSClient: ...
     def client(self, service: str) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +23,7 @@ from glovebox.local.aws import LocalAws
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
+from glovebox.local.perimeter import Perimeter, running_perimeter
 from glovebox.local.server import running_ministack
 from glovebox.scans.state import Run
 from glovebox.services.launch import LaunchAnswer
@@ -45,12 +46,19 @@ class Plan:
     folder: Path
     """State, logs and tasks of this run."""
     engine: Engine
+    """Without a perimeter; with one, the lab's own."""
     audit_settings: AuditSettings | None = None
     shard_hosts: int | None = None
     """`None`: as the template says."""
     port: int | None = None
     keep: bool = False
     """Whether the tasks' folders stay after their end."""
+    perimeter: bool = False
+    """Whether tasks run in the lab, with the fleet as its internet; `audit_settings` are then the fleet's."""
+    traits: Sequence[str] = ()
+    """Of that fleet; all by default."""
+    commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """In the lab: container → another command, the tests' hostile scanners."""
     say: Say = field(default=lambda _: None)
 
 
@@ -73,6 +81,7 @@ class LocalCloud:
     agent: Agent
     page: str
     """The page's address; `/api/…` and `/files/…` are below it."""
+    perimeter: Perimeter | None = None
 
     @property
     def store(self) -> DynamoScanStore:
@@ -136,13 +145,16 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         assembly, aws = _prepare(plan, stack)
         plan.say("Deploying the stacks")
         deployment = deploy(aws, assembly, gateway_port=aws.port)
-        _configure_launch(aws, deployment.output("LaunchFunction"), plan)
+        perimeter = _perimeter(aws, assembly, deployment, plan, stack)
+        settings = perimeter.farm.settings if perimeter else plan.audit_settings
+        _configure_launch(aws, deployment.output("LaunchFunction"), settings, plan.shard_hosts)
         _upload_page(aws, deployment.output("SiteBucket"))
-        agent = Agent(aws, deployment.output("Cluster"), plan.engine, plan.folder / "tasks", keep=plan.keep)
+        engine = perimeter.engine if perimeter else plan.engine
+        agent = Agent(aws, deployment.output("Cluster"), engine, plan.folder / "tasks", keep=plan.keep)
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
         page = stack.enter_context(_edge(aws, domain, plan.port))
-        yield LocalCloud(aws, deployment, agent, page)
+        yield LocalCloud(aws, deployment, agent, page, perimeter)
 
 
 def require_linux() -> None:
@@ -156,7 +168,8 @@ def require_linux() -> None:
 
 def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
     """Synthesize while the emulator starts: both take a moment, and neither waits for the other."""
-    plan.folder.mkdir(parents=True, exist_ok=True)
+    # What lies in it is nobody's but ours: state, keys and the tasks' folders.
+    plan.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan.say("Synthesizing the templates, unless they are as they were")
     with ThreadPoolExecutor(max_workers=1) as pool:
         synthesis = pool.submit(
@@ -169,20 +182,37 @@ def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
 
 def machine_context() -> dict[str, str]:
     """The deployment's settings for this machine (docs/settings.md)."""
+    machine = platform.machine()
     return {
-        "glovebox:architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "glovebox:architecture": "arm64" if machine in ("arm64", "aarch64") else "x86_64",
+        # The functions run on this machine's C library, and not on that of their Python's Lambda.
+        "glovebox:bundlePlatform": f"{machine.replace('arm64', 'aarch64')}-manylinux_2_28",
         "glovebox:python": _python_of(MINISTACK),
         "glovebox:disposable": "on",
     }
 
 
-def _configure_launch(aws: LocalAws, function: str, plan: Plan) -> None:
+def _perimeter(
+    aws: LocalAws, assembly: Assembly, deployment: Deployment, plan: Plan, stack: ExitStack
+) -> Perimeter | None:
+    if not plan.perimeter:
+        return None
+    plan.say("Building the perimeter: networks, endpoints, gateway")
+    perimeter = running_perimeter(
+        aws, assembly, deployment, plan.folder / "perimeter", traits=plan.traits, commands=plan.commands
+    )
+    return stack.enter_context(perimeter)
+
+
+def _configure_launch(
+    aws: LocalAws, function: str, settings: AuditSettings | None, shard_hosts: int | None
+) -> None:
     """Tell `launch` what is known only now: where the fleet's servers and its name server listen."""
     wanted = {}
-    if plan.audit_settings is not None:
-        wanted["AUDIT_SETTINGS"] = msgspec.json.encode(plan.audit_settings).decode()
-    if plan.shard_hosts is not None:
-        wanted["SHARD_HOSTS"] = str(plan.shard_hosts)
+    if settings is not None:
+        wanted["AUDIT_SETTINGS"] = msgspec.json.encode(settings).decode()
+    if shard_hosts is not None:
+        wanted["SHARD_HOSTS"] = str(shard_hosts)
     if wanted:
         client = aws.client("lambda")
         present = client.get_function_configuration(FunctionName=function)

@@ -72,6 +72,10 @@ class Engine(Protocol):
         """Stop it if it still runs, leave nothing behind, and give its exit code."""
         ...
 
+    def left(self, task: Task) -> None:
+        """The task has ended: what was kept for it is free."""
+        ...
+
 
 def _trust(place: Place, authority: str) -> dict[str, str]:
     """Whoever was handed an address of the local cloud must trust its authority; the scanner was not."""
@@ -124,6 +128,9 @@ class ProcessEngine:
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
         return processes.end(process)
+
+    def left(self, task: Task) -> None:
+        """Nothing is kept."""
 
     @staticmethod
     def _folder(place: Place, path: str) -> str:
@@ -194,6 +201,9 @@ class ContainerEngine:
             check=False,
         )
         return code
+
+    def left(self, task: Task) -> None:
+        """Nothing is kept."""
 
 
 def _client_environment() -> dict[str, str]:

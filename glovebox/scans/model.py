@@ -13,6 +13,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 
 MAX_ATTEMPTS = 2
@@ -25,6 +26,8 @@ MAX_RUN_HOSTS = 50_000
 """250 tasks; a longer list is a mistake, or wants runs of its own."""
 MAX_REPORT_BYTES = 64 << 20
 """What the upload form admits and ingest reads: 500 records of 128 KB."""
+MAX_REQUEST_BYTES = 16 << 20
+"""Names may be made to say much: 756 of them with the longest aliases and tickets are 10 MB."""
 MAX_MANIFEST_BYTES = 64 << 10
 """The manifest holds counts, one digest and a bounded tail."""
 
@@ -74,8 +77,23 @@ class RunState(StrEnum):
     """No host has one."""
 
 
+MAX_TICKET = 1_600
+"""Characters: claims of at most 1,500, a colon and a signature (docs/tickets.md)."""
+MAX_ISSUERS = 256
+"""Far more than the public authorities have hosts that matter."""
+
+
 class _Message(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Crosses a boundary as JSON: strict when read."""
+
+
+class SiteTarget(_Message, frozen=True, kw_only=True):
+    """A host as `launch` found it: resolved once, and with the ticket that opens the gateway to it."""
+
+    host: Annotated[str, Meta(max_length=253)]
+    resolution: Resolution
+    ticket: Annotated[str, Meta(max_length=MAX_TICKET)] = ""
+    """`user:password` as in docs/tickets.md; empty where there is no address, or no gateway."""
 
 
 class SiteScanRequest(_Message, frozen=True, kw_only=True):
@@ -84,8 +102,16 @@ class SiteScanRequest(_Message, frozen=True, kw_only=True):
     scan_id: Annotated[str, Meta(max_length=64)]
     attempt: Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
     scan_date: Annotated[str, Meta(max_length=32)]
-    hosts: Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=MAX_SHARD_HOSTS)]
+    targets: Annotated[list[SiteTarget], Meta(max_length=MAX_SHARD_HOSTS)]
+    issuers: Annotated[list[SiteTarget], Meta(max_length=MAX_ISSUERS)] = []
+    """Hosts of public authorities, where chains are completed and revocation lists are read."""
+    gateway: Annotated[str, Meta(max_length=64)] = ""
+    """`address:port` of the egress gateway's listener for sites; empty where tasks go straight out."""
     settings: AuditSettings
+
+    @property
+    def hosts(self) -> list[str]:
+        return [target.host for target in self.targets]
 
 
 class UploadForm(_Message, frozen=True, kw_only=True):

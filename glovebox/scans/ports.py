@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Protocol
 from glovebox.errors import UpstreamError
 from glovebox.scans.model import UploadForm
 from glovebox.scans.state import Run, Scan
+from glovebox.siteaudit.resolution import Resolution
 
 Clock = Callable[[], datetime]
 """Now, with a time zone."""
@@ -115,6 +116,17 @@ class Stopper(Protocol):
 class Launcher(Protocol):
     def retry(self, scan_id: str, attempt: int) -> None:
         """Ask `launch`, without waiting, to start this attempt."""
+        ...
+
+
+class Names(Protocol):
+    """DNS, asked once for all names of an attempt."""
+
+    def resolve(self, hosts: Sequence[str]) -> Mapping[str, Resolution]:
+        """What DNS says of each host, failures included, with addresses that an audit may reach alone.
+
+        Raises UpstreamError where the resolver itself fails, which is no fact about any name.
+        """
         ...
 
 

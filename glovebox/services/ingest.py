@@ -7,35 +7,30 @@ at once: the first version of an object is the only one that counts, so both wri
 
 from __future__ import annotations
 
-import hashlib
 import re
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Annotated
 
 import msgspec
-from msgspec import Meta, Struct
 
 from glovebox import log
-from glovebox.errors import ConflictError, InputError, NotFoundError, RefusedError, RejectedReportError
+from glovebox.errors import ConflictError, NotFoundError, RefusedError, RejectedReportError
 from glovebox.scans.changing import change
 from glovebox.scans.model import (
     MANIFEST_FILE,
     MAX_ATTEMPTS,
-    MAX_MANIFEST_BYTES,
-    MAX_REPORT_BYTES,
     SCAN_ID,
     Manifest,
     ScanState,
     report_key,
     run_id_of,
 )
-from glovebox.scans.ports import Clock, Results, ScanStore, StoredVersion
+from glovebox.scans.ports import Clock, Results, ScanStore
 from glovebox.scans.report import ReportReader, bounded_lines
 from glovebox.scans.state import Scan, finished, given_up, ingesting
+from glovebox.services.events import S3Object, created_object
+from glovebox.services.uploaded import believed, manifest_of
 from glovebox.siteaudit.record import SiteRecord
 from glovebox.sites.item import SiteItem, item_of
 from glovebox.sites.ports import Registry, SiteStore
@@ -44,29 +39,6 @@ from glovebox.text import plain
 _KEY = re.compile(
     rf"results/(?P<scan>{SCAN_ID.pattern})/(?P<attempt>[1-{MAX_ATTEMPTS}])/{re.escape(MANIFEST_FILE)}"
 )
-_SPOOL = 8 << 20
-"""Most reports stay in memory; a large one waits on the function's disk."""
-
-
-class _Named(Struct, frozen=True):
-    name: str
-
-
-class _Object(Struct, frozen=True, rename="kebab"):
-    key: str
-    version_id: Annotated[str, Meta(min_length=1)] | None = None
-    """S3 always says it for a versioned bucket; the emulator of the local cloud leaves it out."""
-
-
-class _Detail(Struct, frozen=True):
-    bucket: _Named
-    object: _Object
-
-
-class ObjectCreated(Struct, frozen=True):
-    """EventBridge's "Object Created" of S3, as far as we read it."""
-
-    detail: _Detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +74,7 @@ class Ingest:
         Raises InputError for an event that is not one of our bucket, RefusedError for a key of nobody's
         making.  Reports that cannot be believed end their attempt and raise nothing.
         """
-        found = _object_of(event, self.bucket)
+        found = created_object(event, self.bucket)
         match = _KEY.fullmatch(found.key)
         if match is None:
             raise RefusedError(f"The key {found.key[:120]!r} is none that an upload form allows.")
@@ -118,7 +90,7 @@ class Ingest:
         if claim is not None:
             self._ingest(claim)
 
-    def _bind(self, scan_id: str, attempt: int, found: _Object) -> _Claim | None:
+    def _bind(self, scan_id: str, attempt: int, found: S3Object) -> _Claim | None:
         """The scan that waits for this manifest; `None` for an upload after the first."""
         versions = self.results.versions(found.key)
         if not versions:
@@ -129,20 +101,10 @@ class Ingest:
             return None
         run = self.store.run(run_id_of(scan_id))
         scan = change(self.store, scan_id, partial(ingesting, attempt=attempt, now=self.clock()))
-        return _Claim(scan, run.scan_date, self._manifest(found.key, versions[0], scan))
-
-    def _manifest(self, key: str, version: StoredVersion, scan: Scan) -> Manifest:
-        if version.size > MAX_MANIFEST_BYTES:
-            raise RejectedReportError("The manifest is larger than any manifest.")
-        with self.results.read(key, version) as chunks:
-            body = b"".join(chunks)
-        try:
-            manifest = msgspec.json.decode(body, type=Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise RejectedReportError(f"The manifest cannot be read: {plain(str(error))[:160]}.") from error
-        if (manifest.scan_id, manifest.attempt) != (scan.scan_id, scan.attempt):
-            raise RejectedReportError("The manifest is about another scan or attempt than its key.")
-        return manifest
+        manifest = manifest_of(
+            self.results, found.key, versions[0], scan_id=scan.scan_id, attempt=scan.attempt
+        )
+        return _Claim(scan, run.scan_date, manifest)
 
     def _ingest(self, claim: _Claim) -> None:
         scan, manifest = claim.scan, claim.manifest
@@ -167,30 +129,12 @@ class Ingest:
         if len(versions) > 1:
             log.error("second_upload", scanId=scan.scan_id, attempt=scan.attempt, object="report.jsonl")
         reader = ReportReader(scan.open_hosts, claim.scan_date)
-        with self._believed(key, versions[0], claim.manifest) as report:
+        with believed(self.results, key, versions[0], claim.manifest) as report:
             domains: dict[str, str] = {}
             records = reader.records(bounded_lines(report))
             self.sites.put(self._items(records, scan, domains))
         self.registry.note(domains, claim.scan_date)
         return _Outcome(reader, key, versions[0].version_id)
-
-    @contextmanager
-    def _believed(self, key: str, version: StoredVersion, manifest: Manifest) -> Iterator[IO[bytes]]:
-        """The report as a file, once its size and digest are those of the manifest."""
-        if version.size > MAX_REPORT_BYTES or version.size != manifest.report_bytes:
-            raise RejectedReportError(
-                f"The report has {version.size:,} bytes; the manifest says {manifest.report_bytes:,}."
-            )
-        digest = hashlib.sha256()
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL) as file:
-            with self.results.read(key, version) as chunks:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != manifest.report_sha256:
-                raise RejectedReportError("The report's digest is not that of the manifest.")
-            file.seek(0)
-            yield file
 
     @staticmethod
     def _items(records: Iterator[SiteRecord], scan: Scan, domains: dict[str, str]) -> Iterator[SiteItem]:
@@ -249,16 +193,6 @@ class Ingest:
             change(self.store, scan_id, transition)
         except ConflictError as error:
             log.info("the scan went on meanwhile", scanId=scan_id, reason=error.reason)
-
-
-def _object_of(event: object, bucket: str) -> _Object:
-    try:
-        detail = msgspec.convert(event, ObjectCreated).detail
-    except msgspec.ValidationError as error:
-        raise InputError(f"The event is no Object Created event: {error}.") from error
-    if detail.bucket.name != bucket:
-        raise InputError("The event is of another bucket.")
-    return detail.object
 
 
 def _verdict(reader: ReportReader, manifest: Manifest) -> str | None:

@@ -1,4 +1,4 @@
-"""Starting runs: list → run and scans → hand-off → one task a scan.
+"""Starting runs: list → run and scans → names and tickets → hand-off → one task a scan.
 
 Everything a task gets is a capability for that attempt alone: a URL that reads one object,
 two forms that write one object each, for as long as the attempt may take.
@@ -6,7 +6,6 @@ two forms that write one object each, for as long as the attempt may take.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import math
 import secrets
@@ -24,24 +23,18 @@ from glovebox.dates import iso
 from glovebox.errors import ConflictError, InputError, RefusedError, UpstreamError
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import (
-    MANIFEST_FILE,
     MAX_ATTEMPTS,
-    MAX_MANIFEST_BYTES,
-    MAX_REPORT_BYTES,
     MAX_RUN_HOSTS,
-    REPORT_FILE,
-    OutletOrder,
     RunState,
     ScanState,
     SiteScanRequest,
-    handoff_key,
-    manifest_key,
-    report_key,
     run_id_of,
     scan_id_of,
 )
 from glovebox.scans.ports import Clock, HandOff, Lists, ScanStore, TaskOrder, Tasks, Uploads
 from glovebox.scans.state import Run, Scan, bounded_lines, failed, launched, launching, released
+from glovebox.services.handoff import handed_off
+from glovebox.services.site_targets import SiteTargets
 from glovebox.siteaudit.hosts import MAX_LIST_BYTES, HostList, parse_host_list, parse_hosts
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -52,17 +45,11 @@ SLOWNESS = 2.0
 MAX_ATTEMPT_SECONDS = 3_600
 """Then the task is stopped, and the forms die a little later.  The credentials that signed them do not live
 much longer, so a longer audit wants smaller shards."""
-READ_SECONDS = 900
-"""The inlet reads its request first of all; the bucket's own policy refuses an older URL."""
 FORM_MARGIN_SECONDS = 600
 """The outlet may upload for this long after the deadline of the audit."""
 
 MAX_SCHEDULE_AGE = timedelta(days=30)
 """An order may wait two weeks in a failure queue; files would carry the date of any other year."""
-
-JSON = "application/json"
-JSON_LINES = "application/x-ndjson"
-_CONTENT_TYPES = {REPORT_FILE: JSON_LINES, MANIFEST_FILE: JSON}
 
 
 class ListPlace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,6 +101,7 @@ class Launch:
     uploads: Uploads
     tasks: Tasks
     lists: Lists
+    targets: SiteTargets
     settings: LaunchSettings
     clock: Clock
     token: Callable[[], str] = lambda: secrets.token_hex(4)
@@ -262,42 +250,25 @@ class Launch:
             log.info("the scan went on meanwhile", scanId=scan_id, reason=error.reason)
 
     def _order(self, scan: Scan, scan_date: str, seconds: int) -> TaskOrder:
-        """Write the hand-off of this attempt; the URLs in it are seen by the task alone."""
-        names = [
-            handoff_key(scan.scan_id, scan.attempt, name)
-            for name in ("request.json", "inlet.env", "outlet.env")
-        ]
-        request_key, inlet_key, outlet_key = names
+        reach = self.targets.of(scan, self.clock())
         request = SiteScanRequest(
             scan_id=scan.scan_id,
             attempt=scan.attempt,
             scan_date=scan_date,
-            hosts=list(scan.open_hosts),
+            targets=reach.targets,
+            issuers=reach.issuers,
+            gateway=reach.gateway,
             settings=self.settings.audit,
         )
-        self.hand_off.put(request_key, msgspec.json.encode(request), JSON)
-        url = self.hand_off.readable_url(request_key, READ_SECONDS)
-        self.hand_off.put(inlet_key, f"GLOVEBOX_REQUEST_URL={url}\n".encode(), "text/plain")
-        order = base64.b64encode(msgspec.json.encode(self._outlet_order(scan, seconds))).decode()
-        self.hand_off.put(outlet_key, f"GLOVEBOX_ORDER={order}\n".encode(), "text/plain")
-        return TaskOrder(
+        return handed_off(
+            self.hand_off,
+            self.uploads,
             scan_id=scan.scan_id,
             attempt=scan.attempt,
+            request=msgspec.json.encode(request),
+            seconds=seconds,
             token=f"{scan.scan_id}-{scan.attempt}-{scan.launches}",
-            inlet_environment=self.hand_off.arn(inlet_key),
-            outlet_environment=self.hand_off.arn(outlet_key),
         )
-
-    def _outlet_order(self, scan: Scan, seconds: int) -> OutletOrder:
-        forms = (
-            (report_key(scan.scan_id, scan.attempt), REPORT_FILE, MAX_REPORT_BYTES),
-            (manifest_key(scan.scan_id, scan.attempt), MANIFEST_FILE, MAX_MANIFEST_BYTES),
-        )
-        report, manifest = (
-            self.uploads.form(key, content_type=_CONTENT_TYPES[name], max_bytes=most, seconds=seconds)
-            for key, name, most in forms
-        )
-        return OutletOrder(scan_id=scan.scan_id, attempt=scan.attempt, report=report, manifest=manifest)
 
 
 def attempt_seconds(hosts: int, settings: AuditSettings) -> int:

@@ -40,7 +40,8 @@ WAITING_SECONDS = 60
 CAPACITY_SECONDS = 2 * 3_600
 """A region without room for so long will not have it before people look."""
 LAUNCHING_SECONDS = 600
-"""`launch` was cut off between its claim and the task, which are a second apart."""
+"""`launch` was cut off between its claim and the task, which are half a minute apart at worst: names that
+never answer."""
 INGEST_SECONDS = 15 * 60
 """From a task's good end to the end of its scan; ingest is tried three times within it."""
 ENRICH_SECONDS = 3_600

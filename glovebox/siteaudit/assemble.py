@@ -10,11 +10,11 @@ import msgspec
 
 from glovebox.dates import iso
 from glovebox.siteaudit.certificates.judge import Judgement
-from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import Stage, make_failure
 from glovebox.siteaudit.hosts import split_domain
 from glovebox.siteaudit.profile import rate_profile
 from glovebox.siteaudit.record import Bod1801, Failure, SiteRecord, TlsReport, TlsServerInfo
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.tls.observation import TlsObservation
 from glovebox.siteaudit.web.bod1801 import bod1801
 from glovebox.siteaudit.web.report import judge_headers

@@ -2,7 +2,7 @@
 
 Every connection of the engine is opened through a `Connector`.  It holds the caps per name
 and per address, counts connections, and turns what the operating system says into failure
-classes.  A later connector goes through the egress gateway instead.
+classes.  `gateway.GatewayConnector` goes through the egress gateway instead.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import asyncio
 import errno
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from glovebox.errors import GloveboxError
+from glovebox.siteaudit.caps import Cap
 from glovebox.siteaudit.settings import AuditSettings
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
@@ -56,6 +57,10 @@ class Connector(Protocol):
         """Connections opened for this name so far."""
         ...
 
+    def troubles(self, host: str) -> Mapping[str, str]:
+        """Failures of our own making that connections to this name met: class and detail."""
+        ...
+
 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN, errno.EHOSTDOWN}
 
@@ -73,17 +78,30 @@ def failure_class_of(error: OSError) -> str | None:
     return None
 
 
+def connect_error(error: OSError, *, tls: bool) -> ConnectError | None:
+    """What `create_connection` raised, as a failure of the site; `None` where it says nothing of the site."""
+    if isinstance(error, ConnectionAbortedError):
+        # What asyncio and uvloop raise for `ssl_handshake_timeout`, with nothing but words to know it by.
+        handshake_late = tls and "handshake is taking longer" in str(error)
+        return ConnectError("tls_timeout" if handshake_late else "connection_reset", str(error))
+    failure_class = failure_class_of(error)
+    return None if failure_class is None else ConnectError(failure_class, str(error) or type(error).__name__)
+
+
 class DirectConnector:
     """Straight out, with at most `per_host` connections to a name and `per_address` to an address."""
 
     def __init__(self, settings: AuditSettings) -> None:
         self.settings = settings
-        self.hosts = _Cap(settings.per_host)
-        self.addresses = _Cap(settings.per_address)
+        self.hosts = Cap(settings.per_host)
+        self.addresses = Cap(settings.per_address)
         self.opened: Counter[str] = Counter()
 
     def count(self, host: str) -> int:
         return self.opened[host]
+
+    def troubles(self, host: str) -> Mapping[str, str]:
+        return {}
 
     def connection(
         self, factory: Callable[[], P], endpoint: Endpoint, *, tls: ssl.SSLContext | None = None
@@ -148,46 +166,8 @@ class _Connection(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
                 )
         except ssl.SSLError:
             raise
-        except ConnectionAbortedError as error:
-            # What asyncio and uvloop raise for `ssl_handshake_timeout`, with nothing but words to know it by.
-            handshake_late = tls is not None and "handshake is taking longer" in str(error)
-            raise ConnectError("tls_timeout" if handshake_late else "connection_reset", str(error)) from error
         except OSError as error:
-            failure_class = failure_class_of(error)
-            if failure_class is None:
+            failure = connect_error(error, tls=tls is not None)
+            if failure is None:
                 raise
-            raise ConnectError(failure_class, str(error) or type(error).__name__) from error
-
-
-class _Cap:
-    """At most `limit` at once for each key.  A key is forgotten when the last has left it."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._places: dict[str, asyncio.Semaphore] = {}
-        self._users: Counter[str] = Counter()
-
-    def __len__(self) -> int:
-        """Keys in use."""
-        return len(self._places)
-
-    async def enter(self, key: str) -> None:
-        """Waits for a place.  Whoever came in must `leave`."""
-        places = self._places.get(key)
-        if places is None:
-            places = self._places[key] = asyncio.Semaphore(self._limit)
-        self._users[key] += 1
-        try:
-            await places.acquire()
-        except BaseException:
-            self._forget(key)
-            raise
-
-    def leave(self, key: str) -> None:
-        self._places[key].release()
-        self._forget(key)
-
-    def _forget(self, key: str) -> None:
-        self._users[key] -= 1
-        if not self._users[key]:
-            del self._users[key], self._places[key]
+            raise failure from error

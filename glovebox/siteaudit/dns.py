@@ -19,6 +19,7 @@ from glovebox.errors import RefusedError
 from glovebox.siteaudit.addresses import public_address
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import Answer, Dns, Failure
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 
 MAX_ADDRESSES = 16
@@ -42,16 +43,6 @@ _CLASSES = {
     ares.ARES_ECONNREFUSED: "resolver_unreachable",
 }
 _ABSENT = ("nxdomain", "no_address")
-
-
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """What DNS says of a name.  With addresses there is no failure, and with a failure no address."""
-
-    dns: Dns
-    failure: Failure | None = None
-    warnings: tuple[Failure, ...] = ()
-    """Private addresses beside public ones: left out, and said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +136,10 @@ def _combined(ipv4: _Outcome, ipv6: _Outcome, allowed: list[str]) -> Resolution:
     )
     refused = (make_failure("private_address", " ".join(private), "dns"),) if private else ()
     if public:
-        return Resolution(dns, None, refused)
+        return Resolution(dns=dns, warnings=refused)
     if refused:
-        return Resolution(dns, refused[0])
-    return Resolution(dns, _failure_of(ipv4, ipv6))
+        return Resolution(dns=dns, failure=refused[0])
+    return Resolution(dns=dns, failure=_failure_of(ipv4, ipv6))
 
 
 def _usable(outcome: _Outcome, public: list[str]) -> Answer:

@@ -1,6 +1,9 @@
 """The site audit: many sites at once, one record each, whatever happens.
 
-async for record in audit_sites(hosts, scan_date=..., settings=AuditSettings()): ...
+async for record in audit_sites(hosts, scan_date=..., settings=AuditSettings(), network=network): ...
+
+Where names come from and how connections are opened is the `network`'s business: a direct one resolves and
+connects straight out, a given one knows what the request says and nothing else.
 """
 
 from __future__ import annotations
@@ -8,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from datetime import UTC, datetime
 
 from glovebox.siteaudit.assemble import Findings, assemble
 from glovebox.siteaudit.examine import Examiner
+from glovebox.siteaudit.network import Network
 from glovebox.siteaudit.record import SiteRecord, from_json, to_json
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -20,8 +24,8 @@ _log = logging.getLogger(__name__)
 
 
 async def audit_sites(
-    hosts: Sequence[str], *, scan_date: str, settings: AuditSettings
-) -> AsyncIterator[SiteRecord]:
+    hosts: Sequence[str], *, scan_date: str, settings: AuditSettings, network: Network
+) -> AsyncGenerator[SiteRecord, None]:
     """One record for each of `hosts`, in the order in which the sites finish.
 
     `hosts` are canonical names (see `hosts.parse_host_list`), `scan_date` is UTC with a Z.
@@ -29,7 +33,7 @@ async def audit_sites(
     """
     names = iter(hosts)
     records: asyncio.Queue[SiteRecord | Exception] = asyncio.Queue()
-    async with Examiner.open(settings, listed=frozenset(hosts)) as examiner:
+    async with Examiner.open(settings, network, listed=frozenset(hosts)) as examiner:
         workers = [
             asyncio.create_task(_work(names, examiner, scan_date, settings, records))
             for _ in range(min(settings.concurrency, len(hosts)))
@@ -74,7 +78,7 @@ async def _audit(fqdn: str, examiner: Examiner, scan_date: str, settings: AuditS
             findings.fail("site_timeout", detail)
         else:
             _defect(findings, error)
-    findings.connections = examiner.connections(fqdn)
+    examiner.conclude(findings)
     return _record(findings, (time.perf_counter() - began) * 1_000)
 
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from glovebox.siteaudit.assemble import Findings
 from glovebox.siteaudit.certificates.judge import IssuerDocuments, judge_certificate
 from glovebox.siteaudit.certificates.trust import TrustStore
-from glovebox.siteaudit.connect import Connector, DirectConnector, Endpoint
-from glovebox.siteaudit.dns import Resolver
+from glovebox.siteaudit.connect import Endpoint
 from glovebox.siteaudit.failures import Stage
+from glovebox.siteaudit.network import Network
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.tls.probe import probe_tls
 from glovebox.siteaudit.web.documents import HttpDocuments
@@ -27,30 +27,35 @@ class Examiner:
     settings: AuditSettings
     listed: frozenset[str]
     """The run's own names: redirects among them are followed, others are recorded."""
-    connector: Connector
-    resolver: Resolver
+    network: Network
     trust: TrustStore
     documents: IssuerDocuments
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: AuditSettings, *, listed: frozenset[str]) -> AsyncIterator[Examiner]:
-        connector = DirectConnector(settings)
+    async def open(
+        cls, settings: AuditSettings, network: Network, *, listed: frozenset[str]
+    ) -> AsyncIterator[Examiner]:
         trust = TrustStore(settings.extra_roots)
-        async with Resolver(settings) as resolver:
-            documents = IssuerDocuments(HttpDocuments(settings, connector, resolver.resolve), trust)
-            try:
-                yield cls(settings, listed, connector, resolver, trust, documents)
-            finally:
-                await documents.aclose()
+        documents = IssuerDocuments(HttpDocuments(settings, network.connector, network.resolve), trust)
+        try:
+            yield cls(settings, listed, network, trust, documents)
+        finally:
+            await documents.aclose()
 
-    def connections(self, fqdn: str) -> int:
-        """Connections opened to this name so far."""
-        return self.connector.count(fqdn)
+    def conclude(self, findings: Findings) -> None:
+        """Adds what the network knows of the audit: how many connections, and where it failed us.
+
+        A question that our gateway swallowed may have passed for a refusal of the site's, so it stands on the
+        record whatever else was found.
+        """
+        findings.connections = self.network.connector.count(findings.fqdn)
+        for failure_class, detail in self.network.connector.troubles(findings.fqdn).items():
+            findings.fail(failure_class, detail)
 
     async def examine(self, findings: Findings) -> None:
         """Fills `findings`; every failure of the site's making is among them."""
-        findings.resolution = await self.resolver.resolve(findings.fqdn)
+        findings.resolution = await self.network.resolve(findings.fqdn)
         for address in _one_a_family(findings.resolution.dns.addresses):
             await self._examine_at(address, findings)
             if _reached(findings):
@@ -59,16 +64,17 @@ class Examiner:
     async def _examine_at(self, address: str, findings: Findings) -> None:
         findings.address = address
         endpoint = Endpoint(findings.fqdn, address, self.settings.https_port)
-        findings.tls = await probe_tls(endpoint, connector=self.connector, settings=self.settings)
+        findings.tls = await probe_tls(endpoint, connector=self.network.connector, settings=self.settings)
         await self._judge(findings)
         versions = findings.tls.usable_versions
         visitor = Visitor(
             findings.fqdn,
             address,
-            connector=self.connector,
+            connector=self.network.connector,
             settings=self.settings,
-            resolve=self.resolver.resolve,
+            resolve=self.network.resolve,
             allowed=self.listed.__contains__,
+            ports=self.network.ports,
             tls_version=versions[0] if versions else None,
         )
         if versions:

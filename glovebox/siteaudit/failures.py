@@ -205,6 +205,11 @@ FAILURES: Mapping[str, FailureKind] = {
         Stage.US, Fault.OURS, "The gateway refused the connection: see the egress ledger of this scan."
     ),
     "proxy_error": FailureKind(Stage.US, Fault.OURS, "The gateway failed: see its health and its log."),
+    "ipv6_only": FailureKind(
+        Stage.US,
+        Fault.OURS,
+        "This audit has a way out over IPv4 alone: audit the site from a network that has IPv6.",
+    ),
     "resolver_unreachable": FailureKind(
         Stage.US, Fault.OURS, "Our own name server does not answer: check the resolver that this audit uses."
     ),

@@ -46,3 +46,5 @@ class AuditSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """Networks outside the public internet that this audit may reach: for a fleet on loopback only."""
     extra_roots: Annotated[str, Meta(max_length=1 << 20)] = ""
     """PEM of trust anchors beside certifi's: for a fleet of our own only."""
+    extra_issuers: Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=16)] = []
+    """Where such an authority publishes certificates and revocation lists, on the ports of this audit."""

@@ -54,7 +54,7 @@ EXPECTED = {
         "awsvpcConfiguration": {
             "subnets": ["subnet-1"],
             "securityGroups": ["sg-1"],
-            "assignPublicIp": "ENABLED",
+            "assignPublicIp": "DISABLED",
         }
     },
     "overrides": {

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import importlib
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -18,8 +19,13 @@ import pytest
 
 from glovebox.adapters.aws import client
 from glovebox.errors import ConfigurationError, InputError
+from glovebox.farm.dns import Answer, serving_names_apart
 from glovebox.scans.model import Manifest, OutletOrder, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
+from glovebox.tickets.keys import KeySet
+from glovebox.tickets.rotation import new_key
+from glovebox.tickets.signer import Signer
+from tests.fakes import PUBLIC_ADDRESS
 from tests.flow import created, stream_event
 from tests.records import good_record
 
@@ -44,6 +50,9 @@ ENVIRONMENT = {
     "AUDIT_SETTINGS": '{"concurrency": 50}',
     "SHARD_HOSTS": "200",
     "ENRICHMENT": "off",
+    "GATEWAYS": "10.43.0.10:3129,10.43.0.26:3129",
+    "TICKET_KEY_SECRET": "ticket-key",
+    "EGRESS_IPV6": "off",
     "LAUNCH_FUNCTION": "launch",
     "SHODAN_SECRET": "shodan",
     "PAGE_URL": "https://audit.example.org",
@@ -61,8 +70,14 @@ def handle(unit: str, event: object) -> Any:
     return importlib.import_module(f"functions.{unit}.handler").handle(event, Context())
 
 
+@pytest.fixture(scope="module")
+def names() -> Iterator[str]:
+    with serving_names_apart({HOST: Answer(addresses=(PUBLIC_ADDRESS,))}) as address:
+        yield address
+
+
 @pytest.fixture
-def deployed(dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def deployed(dynamodb: DynamoDBClient, names: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Buckets, cluster, task definition and topic, and an environment that names them."""
     s3, ecs, ec2, sns = client("s3"), client("ecs"), boto3.client("ec2"), client("sns")
     for name in ("lists", "handoff", "results", "publication"):
@@ -81,7 +96,10 @@ def deployed(dynamodb: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Itera
     )
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     topic = sns.create_topic(Name="topic")["TopicArn"]
-    for name, value in {**ENVIRONMENT, "SUBNETS": subnet, "TOPIC": topic}.items():
+    client("secretsmanager").create_secret(Name="ticket-key", SecretString=new_key())
+    audit = json.dumps({"concurrency": 50, "resolver": names})
+    told = {**ENVIRONMENT, "SUBNETS": subnet, "TOPIC": topic, "AUDIT_SETTINGS": audit}
+    for name, value in told.items():
         monkeypatch.setenv(name, value)
     roots = [importlib.import_module(f"functions.{unit}.bootstrap").bootstrap for unit in UNITS]
     for bootstrap in roots:
@@ -113,6 +131,11 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
     )
     assert order.report.fields["key"] == report_key(scan_id, 1)
     assert request["settings"]["concurrency"] == 50
+    [target] = request["targets"]
+    assert target["resolution"]["dns"]["addresses"] == [PUBLIC_ADDRESS]
+    secret = client("secretsmanager").get_secret_value(SecretId="ticket-key")["SecretString"]
+    signer = Signer.from_pem(secret.encode())
+    KeySet.of([signer.public_key]).verify(*target["ticket"].split(":"), time.time())
     handle("watch", {"detail": started})
 
     body = to_json(good_record(HOST, scan_date=request["scanDate"])) + b"\n"

@@ -9,7 +9,15 @@ import pytest
 import uvloop
 
 ON_BOTH = frozenset(
-    {"test_connect", "test_dns", "test_engine", "test_tls_rude", "test_web_exchange", "test_web_visit"}
+    {
+        "test_connect",
+        "test_dns",
+        "test_engine",
+        "test_gateway",
+        "test_tls_rude",
+        "test_web_exchange",
+        "test_web_visit",
+    }
 )
 """Where transports differ: how connections begin, break and end."""
 

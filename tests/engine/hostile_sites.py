@@ -54,6 +54,7 @@ class Flipping:
     """An `Answer` whose addresses change with each question, as a rebinding name server's do."""
 
     alias = None
+    pointer = None
     rcode = Rcode.NOERROR
     silent = False
 

@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from glovebox.farm.authority import Authority, Issued, Validity
 from glovebox.siteaudit.certificates.crl import MAX_CRL_BYTES
+from glovebox.siteaudit.certificates.documents import UnlistedDocumentError
 from glovebox.siteaudit.certificates.judge import IssuerDocuments, judge_certificate
 from glovebox.siteaudit.record import STATUS_CODES
 from tests.certificates import (
@@ -176,6 +177,17 @@ async def test_lists_that_are_absent_unreachable_or_too_large_are_told_apart() -
     assert "Not found (404)." in missing.warnings[0]
     large = (await judge(listed().chain_der, published=Published({CRL: bytes(MAX_CRL_BYTES + 1)}))).report
     assert large.crl == "unavailable"
+
+
+async def test_a_list_of_a_host_that_may_not_be_asked_leaves_revocation_untested_and_names_it() -> None:
+    class Unlisted(Published):
+        async def fetch(self, url: str, *, max_bytes: int) -> bytes:
+            raise UnlistedDocumentError("crl.evil.test is not on our list of authorities' hosts.")
+
+    report = (await judge(listed().chain_der, published=Unlisted())).report
+    assert (report.crl, report.valid) == ("not_tested", True)
+    assert report.warnings[0].startswith("Revocation could not be checked: ")
+    assert "crl.evil.test is not on our list" in report.warnings[0]
 
 
 async def test_nobody_is_asked_about_a_chain_that_nobody_trusts() -> None:

@@ -11,7 +11,8 @@ from ipaddress import ip_address
 import pytest
 
 from glovebox.farm.dns import Answer, NameServer, Rcode, serving_names
-from glovebox.siteaudit.dns import MAX_ADDRESSES, Resolution, Resolver
+from glovebox.siteaudit.dns import MAX_ADDRESSES, Resolver
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 
 pytestmark = pytest.mark.engine
@@ -83,7 +84,7 @@ async def test_both_families_are_found_ipv4_first(resolver: Resolver) -> None:
     resolution = await resolver.resolve("both.test")
     assert resolution.dns.addresses == ["11.0.0.1", "2606:4700::1"]
     assert (resolution.dns.ipv4, resolution.dns.ipv6) == ("yes", "yes")
-    assert resolution == Resolution(resolution.dns)
+    assert resolution == Resolution(dns=resolution.dns)
 
 
 async def test_an_absent_family_is_no_and_repeated_addresses_count_once(resolver: Resolver) -> None:

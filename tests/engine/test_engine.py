@@ -13,7 +13,7 @@ import pytest
 from glovebox.farm.running import running_farm
 from glovebox.siteaudit import engine
 from glovebox.siteaudit.assemble import Findings, assemble
-from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.direct import audit_directly
 from glovebox.siteaudit.examine import Examiner, _one_a_family
 from glovebox.siteaudit.record import SiteRecord
 from glovebox.siteaudit.settings import AuditSettings
@@ -29,14 +29,14 @@ async def collect(records: AsyncIterator[SiteRecord]) -> list[SiteRecord]:
 
 async def test_each_host_has_one_record_also_without_any_name_server() -> None:
     hosts = [f"h{n}.example" for n in range(30)]
-    records = await collect(audit_sites(hosts, scan_date=DATE, settings=QUICK))
+    records = await collect(audit_directly(hosts, scan_date=DATE, settings=QUICK))
     assert sorted(record.fqdn for record in records) == sorted(hosts)
     assert {record.scan_date for record in records} == {DATE}
     assert all(record.failure_class is not None for record in records)
 
 
 async def test_no_hosts_give_no_records() -> None:
-    assert await collect(audit_sites([], scan_date=DATE, settings=QUICK)) == []
+    assert await collect(audit_directly([], scan_date=DATE, settings=QUICK)) == []
 
 
 async def test_a_defect_costs_one_site_its_audit_and_is_logged_with_its_type(
@@ -48,7 +48,9 @@ async def test_a_defect_costs_one_site_its_audit_and_is_logged_with_its_type(
 
     monkeypatch.setattr(Examiner, "examine", examine)
     with caplog.at_level(logging.ERROR):
-        records = await collect(audit_sites(["bad.example", "good.example"], scan_date=DATE, settings=QUICK))
+        records = await collect(
+            audit_directly(["bad.example", "good.example"], scan_date=DATE, settings=QUICK)
+        )
     by_name = {record.fqdn: record for record in records}
     assert by_name["bad.example"].failure_class == "internal_error"
     assert by_name["bad.example"].failures[0].detail == "ZeroDivisionError: a defect of ours"
@@ -63,7 +65,7 @@ async def test_a_record_that_cannot_be_made_is_an_internal_error_of_that_site(
         findings.address = "x" * 10_000  # more than any reader of the record accepts
 
     monkeypatch.setattr(Examiner, "examine", examine)
-    (record,) = await collect(audit_sites(["a.example"], scan_date=DATE, settings=QUICK))
+    (record,) = await collect(audit_directly(["a.example"], scan_date=DATE, settings=QUICK))
     assert record.failure_class == "internal_error"
     assert "ValidationError" in record.failures[0].detail
 
@@ -75,7 +77,7 @@ async def test_a_site_that_uses_up_its_time_keeps_what_is_known(monkeypatch: pyt
 
     monkeypatch.setattr(Examiner, "examine", examine)
     settings = AuditSettings(resolver=QUICK.resolver, site_timeout=0.05)
-    (record,) = await collect(audit_sites(["slow.example"], scan_date=DATE, settings=settings))
+    (record,) = await collect(audit_directly(["slow.example"], scan_date=DATE, settings=settings))
     assert record.failure_class == "site_timeout"
     assert record.ip == "192.0.2.1"
 
@@ -87,7 +89,7 @@ async def test_a_worker_that_dies_ends_the_run_instead_of_hanging_it(monkeypatch
     monkeypatch.setattr(engine, "assemble", broken)
     with pytest.raises(ZeroDivisionError):
         async with asyncio.timeout(10):
-            await collect(audit_sites(["a.example"], scan_date=DATE, settings=QUICK))
+            await collect(audit_directly(["a.example"], scan_date=DATE, settings=QUICK))
 
 
 async def test_leaving_early_ends_the_audits_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +107,7 @@ async def test_leaving_early_ends_the_audits_under_way(monkeypatch: pytest.Monke
     monkeypatch.setattr(Examiner, "examine", examine)
     settings = AuditSettings(resolver=QUICK.resolver)
     async with aclosing(
-        audit_sites(["second.example", "first.example"], scan_date=DATE, settings=settings)
+        audit_directly(["second.example", "first.example"], scan_date=DATE, settings=settings)
     ) as run:
         async for record in run:
             assert record.fqdn == "first.example"
@@ -122,7 +124,7 @@ def test_one_address_of_each_family_is_tried_in_the_order_given(order: Sequence[
 
 async def test_the_fleet_is_audited_with_at_most_twenty_connections_a_typical_host() -> None:
     with running_farm(only=["good", "strong-headers", "ecdsa-p384"]) as farm:
-        records = await collect(audit_sites(farm.hosts, scan_date=DATE, settings=farm.settings))
+        records = await collect(audit_directly(farm.hosts, scan_date=DATE, settings=farm.settings))
     assert {record.fqdn: record.failure_class for record in records} == dict.fromkeys(farm.hosts)
     assert all(0 < record.connections <= 20 for record in records)
 

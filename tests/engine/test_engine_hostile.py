@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from glovebox.farm.running import Announcement, announced
-from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.direct import audit_directly
 from glovebox.siteaudit.record import SiteRecord, from_json, to_json
 from glovebox.siteaudit.settings import AuditSettings
 from tests.engine.hostile_answers import MISBEHAVIOURS
@@ -85,7 +85,7 @@ def _is_asyncios_own(context: dict[str, Any]) -> bool:
 
 
 async def _audit(hosts: Sequence[str], settings: AuditSettings) -> list[SiteRecord]:
-    return [record async for record in audit_sites(hosts, scan_date=_DATE, settings=settings)]
+    return [record async for record in audit_directly(hosts, scan_date=_DATE, settings=settings)]
 
 
 async def _open_files() -> int:

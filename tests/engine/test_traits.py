@@ -12,7 +12,7 @@ from glovebox.farm.compare import differences
 from glovebox.farm.model import Trait
 from glovebox.farm.running import Farm, running_farm
 from glovebox.farm.traits import TRAITS
-from glovebox.siteaudit.engine import audit_sites
+from glovebox.siteaudit.direct import audit_directly
 from glovebox.siteaudit.record import SiteRecord, from_json, to_json
 from glovebox.siteaudit.settings import AuditSettings
 from tests.openssl_client import VERSIONS, accepted_suites
@@ -35,7 +35,7 @@ def records(farm: Farm) -> Mapping[str, SiteRecord]:
 
 
 async def _audit(hosts: tuple[str, ...], settings: AuditSettings) -> dict[str, SiteRecord]:
-    return {record.fqdn: record async for record in audit_sites(hosts, scan_date=_DATE, settings=settings)}
+    return {record.fqdn: record async for record in audit_directly(hosts, scan_date=_DATE, settings=settings)}
 
 
 @pytest.mark.parametrize("trait", TRAITS, ids=lambda trait: str(trait.name))

@@ -11,9 +11,10 @@ import pytest
 
 from glovebox.siteaudit.certificates.documents import DocumentError
 from glovebox.siteaudit.connect import DirectConnector
-from glovebox.siteaudit.dns import Resolution
+from glovebox.siteaudit.direct import literal
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import Dns
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.documents import HttpDocuments
 from glovebox.siteaudit.web.report import judge_headers
@@ -45,9 +46,11 @@ class Site:
         self.connector = DirectConnector(settings)
 
     async def resolve(self, name: str) -> Resolution:
+        if (address := literal(name, ())) is not None:
+            return address
         if name.startswith("gone."):
-            return Resolution(Dns(), make_failure("nxdomain", "", "dns"))
-        return Resolution(Dns(addresses=["127.0.0.1"]))
+            return Resolution(dns=Dns(), failure=make_failure("nxdomain", "", "dns"))
+        return Resolution(dns=Dns(addresses=["127.0.0.1"]))
 
     def visitor(self, *listed: str) -> Visitor:
         return Visitor(
@@ -333,7 +336,7 @@ async def test_a_document_is_fetched_over_a_redirect() -> None:
         (lambda _, target, __: moved(target + "x"), "redirects"),
         (lambda *_: moved("ldap://ca.test/"), "cannot be used"),
         (lambda *_: moved("http://gone.test/"), "nxdomain"),
-        (lambda *_: moved("http://169.254.169.254/latest"), "refused"),
+        (lambda *_: moved("http://169.254.169.254/latest"), "private_address"),
     ],
 )
 async def test_a_document_that_cannot_be_had_says_why(pages: Pages, words: str) -> None:
@@ -345,6 +348,6 @@ async def test_a_document_at_a_private_address_is_never_asked_for() -> None:
     async with serving(lambda *_: ok()) as site:
         documents = HttpDocuments(site.settings, site.connector, site.resolve)
         for url in ("http://127.0.0.1/", "http://[::ffff:127.0.0.1]/", "http://0x7f.1/"):
-            with pytest.raises(DocumentError, match="refused"):
+            with pytest.raises(DocumentError, match="private_address"):
                 await documents.fetch(url, max_bytes=100)
         assert site.seen == []

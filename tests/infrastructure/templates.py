@@ -15,7 +15,7 @@ import aws_cdk as cdk
 import app as glovebox_app
 from stacks.settings import Settings
 
-STACKS = ("Storage", "Scanners", "Broker", "Audit", "Operations")
+STACKS = ("Storage", "Scanners", "Perimeter", "Broker", "Audit", "Operations")
 CDK_CONTEXT = json.loads((glovebox_app.ROOT / "cdk.json").read_text())["context"]
 _HASH = re.compile(r"(?<=.)[0-9A-F]{8}$")
 _PSEUDO = {
@@ -98,6 +98,11 @@ class Assembly:
             return f"{_HASH.sub('', argument[0])}.{argument[1]}"
         if function == "Fn::Sub":
             return str(argument)
+        if function == "Fn::Select":
+            # Of a list that is known only in AWS, such as the parts of an ARN.
+            return f"<{argument[0]} of {self.shown(argument[1])}>"
+        if function == "Fn::Split":
+            return self.shown(argument[1])
         assert function == "Ref", f"unexpected {function}"
         return _PSEUDO.get(argument, _HASH.sub("", argument))
 

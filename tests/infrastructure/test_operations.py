@@ -14,6 +14,7 @@ ALARMS = {
     "RunPartial",
     "SecondUpload",
     "EventRefused",
+    "Tripwire",
     "NoRun",
     *(f"{unit}Errors" for unit in ("Launch", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify")),
     *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations")),
@@ -103,6 +104,7 @@ def test_metrics_count_lines_that_the_services_write(assembly: Assembly) -> None
         "RunsFailed": ("PublishLog", '{ ($.message = "run published") && ($.state = "failed") }'),
         "RunsPartial": ("PublishLog", '{ ($.message = "run published") && ($.state = "partial") }'),
         "SecondUploads": ("IngestLog", '{ $.message = "second_upload" }'),
+        "Tripwires": ("GatewayLedger", '{ $.tripwire = "yes" }'),
     }
 
 

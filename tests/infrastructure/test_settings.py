@@ -116,7 +116,12 @@ def test_a_misspelt_setting_is_refused() -> None:
 @pytest.mark.parametrize("name", [each.name for each in fields(Settings)])
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
     default = getattr(Settings(), name)
-    shown = {True: "on", False: "off", (): "", "": ""}.get(default, default) if default != {} else "{}"
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    elif isinstance(default, tuple):
+        shown = ",".join(default)
+    else:
+        shown = str(default)
     row = next(
         line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{context_key(name)}` |")
     )

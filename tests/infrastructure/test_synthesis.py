@@ -26,6 +26,13 @@ OUTPUTS = {
         "KeyArn",
     },
     "Scanners": {"Cluster", "TaskDefinition", "BuildProject"},
+    "Perimeter": {
+        "GatewayAddresses",
+        "GatewayLeaf",
+        "GatewayPublicAddresses",
+        "GatewayS3Endpoint",
+        "TicketKeys",
+    },
     "Broker": {"LaunchFunction", "IngestFunction", "WatchFunction", "Schedule"},
     "Audit": {
         "PublishFunction",

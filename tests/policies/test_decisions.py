@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from glovebox_constructs.policies import statements
+from glovebox_constructs.policies import Values, statements
 
 pytestmark = pytest.mark.node
 
@@ -23,7 +23,18 @@ ACCOUNT = "111122223333"
 STRANGER = "444455556666"
 BUCKET = "arn:aws:s3:::results"
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/ours"
-LAUNCH = f"arn:aws:iam::{ACCOUNT}:role/launch"
+LAUNCH = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole5A1B2C3D-X"
+INGEST = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
+EXECUTION = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Scanners-SiteAuditExecutionRole5A1B2C3D-X"
+ATTACKER = f"arn:aws:iam::{STRANGER}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
+TARGET = "777788889999"
+AUDITOR = f"arn:aws:iam::{TARGET}:role/GloveboxAudit"
+HANDOFF_BUCKET = "arn:aws:s3:::handoff"
+LAYER = "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/layer"
+LOGS = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:tasks:*"
+STREAM = LOGS.replace("*", "log-stream:inlet")
+REPOSITORY = f"arn:aws:ecr:eu-central-1:{ACCOUNT}:repository/inlet"
+GATEWAY = "198.51.100.7"
 REPORT = f"{BUCKET}/results/20260101T000000Z-00000000-0000/1/report.jsonl"
 OVER_TLS = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
 FORM = {
@@ -45,6 +56,7 @@ class Case:
     context: dict[str, str] = field(default_factory=dict)
     principal: str = LAUNCH
     endpoint: bool = False
+    identity: bool = False
 
 
 def _without(context: dict[str, str], *keys: str) -> dict[str, str]:
@@ -58,6 +70,143 @@ BY_URL = {**OVER_TLS, "s3:authType": "REST-QUERY-STRING"}
 BY_HEADER = {**OVER_TLS, "s3:authType": "REST-HEADER"}
 ENCRYPTION = ("s3:x-amz-server-side-encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id")
 
+
+def _as(principal: str, **more: str) -> dict[str, str]:
+    """What AWS says of whoever signed, beside what a case says itself."""
+    account = principal.split(":")[4]
+    return {"aws:PrincipalAccount": account, "aws:PrincipalArn": principal, **more}
+
+
+def _through(policy: str, says: str, allowed: bool, who: str, action: str, on: str, **context: str) -> Case:
+    told = {key.replace("__", ":").replace("_", "-"): value for key, value in context.items()}
+    return Case(says, allowed, (policy,), action, on, _as(who, **told), who, endpoint=True)
+
+
+S3, GATEWAY_S3, AUDIT_S3 = "s3_endpoint_policy", "gateway_s3_endpoint_policy", "audit_s3_endpoint_policy"
+TABLE = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/sites"
+BY_KEYS, BY_FORM, BY_ADDRESS = (
+    {"s3__authType": kind} for kind in ("REST-HEADER", "POST", "REST-QUERY-STRING")
+)
+ENVIRONMENT = f"{HANDOFF_BUCKET}/handoff/s/1/inlet.env"
+HANDED = f"{HANDOFF_BUCKET}/handoff/s/1/request.json"
+THROUGH_ENDPOINTS = [
+    _through(S3, "ingest reads a report", True, INGEST, "s3:GetObjectVersion", REPORT),
+    _through(S3, "ingest writes a report", False, INGEST, "s3:PutObject", REPORT, **BY_FORM),
+    _through(S3, "ingest reads elsewhere", False, INGEST, "s3:GetObjectVersion", "arn:aws:s3:::x/results/x"),
+    _through(S3, "a role of that name elsewhere", False, ATTACKER, "s3:GetObjectVersion", REPORT),
+    _through(S3, "a form of launch", True, LAUNCH, "s3:PutObject", REPORT, **BY_FORM),
+    _through(S3, "an upload with keys of launch", False, LAUNCH, "s3:PutObject", REPORT, **BY_KEYS),
+    _through(S3, "a form of a stranger", False, ATTACKER, "s3:PutObject", REPORT, **BY_FORM),
+    _through(
+        S3, "a form to a stranger's bucket", False, ATTACKER, "s3:PutObject", "arn:aws:s3:::x/x", **BY_FORM
+    ),
+    _through(S3, "an address of a request", True, LAUNCH, "s3:GetObject", HANDED, **BY_ADDRESS),
+    _through(S3, "an address of a report", False, LAUNCH, "s3:GetObject", REPORT, **BY_ADDRESS),
+    _through(S3, "an environment file for Fargate", True, EXECUTION, "s3:GetObject", ENVIRONMENT, **BY_KEYS),
+    _through(S3, "an environment file by address", False, LAUNCH, "s3:GetObject", ENVIRONMENT, **BY_ADDRESS),
+    _through(S3, "a layer", True, ATTACKER, "s3:GetObject", LAYER, **BY_ADDRESS),
+    _through(S3, "a layer with keys", False, ATTACKER, "s3:GetObject", LAYER, **BY_KEYS),
+    _through(S3, "an upload among the layers", False, ATTACKER, "s3:PutObject", LAYER, **BY_ADDRESS),
+    _through(
+        "dynamodb_endpoint_policy", "ingest writes a site", True, INGEST, "dynamodb:BatchWriteItem", TABLE
+    ),
+    _through(
+        "dynamodb_endpoint_policy", "launch writes a site", False, LAUNCH, "dynamodb:BatchWriteItem", TABLE
+    ),
+    _through("dynamodb_endpoint_policy", "ingest scans a table", False, INGEST, "dynamodb:Scan", TABLE),
+    _through(
+        "dynamodb_endpoint_policy",
+        "another table",
+        False,
+        INGEST,
+        "dynamodb:PutItem",
+        TABLE.replace("sites", "x"),
+    ),
+    _through("ecr_endpoint_policy", "Fargate logs in", True, EXECUTION, "ecr:GetAuthorizationToken", "*"),
+    _through("ecr_endpoint_policy", "Fargate pulls", True, EXECUTION, "ecr:BatchGetImage", REPOSITORY),
+    _through("ecr_endpoint_policy", "Fargate pushes", False, EXECUTION, "ecr:PutImage", REPOSITORY),
+    _through("ecr_endpoint_policy", "a stranger logs in", False, ATTACKER, "ecr:GetAuthorizationToken", "*"),
+    _through("logs_endpoint_policy", "Fargate logs", True, EXECUTION, "logs:PutLogEvents", STREAM),
+    _through("logs_endpoint_policy", "a stranger logs", False, ATTACKER, "logs:PutLogEvents", STREAM),
+    _through(GATEWAY_S3, "a visitor", True, ATTACKER, "s3:GetObject", REPORT, aws__PrincipalType="Anonymous"),
+    _through(
+        GATEWAY_S3,
+        "a visitor who writes",
+        False,
+        ATTACKER,
+        "s3:PutObject",
+        REPORT,
+        aws__PrincipalType="Anonymous",
+    ),
+    _through(GATEWAY_S3, "a stranger with keys", False, ATTACKER, "s3:GetObject", REPORT, **BY_KEYS),
+    _through(
+        AUDIT_S3,
+        "an audit of a bucket",
+        True,
+        AUDITOR,
+        "s3:GetBucketPolicy",
+        BUCKET,
+        aws__ResourceAccount=TARGET,
+    ),
+    _through(
+        AUDIT_S3,
+        "an audit elsewhere",
+        False,
+        AUDITOR,
+        "s3:GetBucketPolicy",
+        BUCKET,
+        aws__ResourceAccount=STRANGER,
+    ),
+    _through(
+        AUDIT_S3,
+        "an audit role of a stranger",
+        False,
+        AUDITOR.replace(TARGET, STRANGER),
+        "s3:GetBucketPolicy",
+        BUCKET,
+        aws__ResourceAccount=TARGET,
+    ),
+    _through(
+        AUDIT_S3, "an audit of objects", False, AUDITOR, "s3:GetObject", REPORT, aws__ResourceAccount=TARGET
+    ),
+]
+HERE = {"aws:SourceIp": GATEWAY, "aws:ViaAWSService": "false", "aws:ResourceAccount": TARGET}
+USER = f"arn:aws:iam::{TARGET}:user/somebody"
+
+
+def _session(
+    says: str, allowed: bool, on: str = USER, action: str = "iam:GetUser", **context: str | None
+) -> Case:
+    told = {**HERE, **{key.replace("__", ":"): value for key, value in context.items()}}
+    known = {key: value for key, value in told.items() if value is not None}
+    return Case(
+        says,
+        allowed,
+        ("audit_role_boundary",),
+        action,
+        on,
+        _as(AUDITOR, **known),
+        AUDITOR,
+        identity=True,
+    )
+
+
+OF_AUDIT_SESSIONS = [
+    _session("a session from the gateway", True),
+    _session("a session from elsewhere", False, aws__SourceIp="203.0.113.9"),
+    _session("a session through our endpoint", True, aws__SourceIp=None, aws__SourceVpce="vpce-ours"),
+    _session("a session through another endpoint", False, aws__SourceIp=None, aws__SourceVpce="vpce-theirs"),
+    _session("a session that a service uses", True, aws__SourceIp="203.0.113.9", aws__ViaAWSService="true"),
+    _session("a session from nowhere", False, aws__SourceIp=None),
+    _session("a resource of a stranger", False, aws__ResourceAccount=STRANGER),
+    _session(
+        "a policy of AWS",
+        True,
+        "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "iam:GetPolicy",
+        aws__ResourceAccount="aws",
+    ),
+]
 CASES = [
     Case("a form below results/", True, RESULTS, context=FORM),
     Case("a form that names no key", False, RESULTS, context=_without(FORM, ENCRYPTION[1])),
@@ -92,78 +241,44 @@ CASES = [
     ),
     Case("writing the hand-off as launch does", True, HANDOFF, resource=REQUEST, context=BY_HEADER),
     Case("writing the hand-off by an address", False, HANDOFF, resource=REQUEST, context=BY_URL),
-    Case(
-        "ingest through the endpoint",
-        True,
-        ("s3_endpoint_policy",),
-        action="s3:GetObjectVersion",
-        context={**BY_HEADER, "aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
-    Case(
-        "writing through the endpoint",
-        False,
-        ("s3_endpoint_policy",),
-        context={**FORM, "aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
-    Case(
-        "another bucket through the endpoint",
-        False,
-        ("s3_endpoint_policy",),
-        action="s3:GetObjectVersion",
-        resource="arn:aws:s3:::elsewhere/results/x",
-        context={**BY_HEADER, "aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
-    Case(
-        "keys of another account through the endpoint",
-        False,
-        ("s3_endpoint_policy",),
-        action="s3:GetObjectVersion",
-        context={**BY_HEADER, "aws:PrincipalAccount": STRANGER},
-        principal=f"arn:aws:iam::{STRANGER}:role/attacker",
-        endpoint=True,
-    ),
-    Case(
-        "writing a site through the endpoint",
-        True,
-        ("dynamodb_endpoint_policy",),
-        action="dynamodb:BatchWriteItem",
-        resource=f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/sites",
-        context={"aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
-    Case(
-        "another table through the endpoint",
-        False,
-        ("dynamodb_endpoint_policy",),
-        action="dynamodb:BatchWriteItem",
-        resource=f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/elsewhere",
-        context={"aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
-    Case(
-        "reading a table as a whole through the endpoint",
-        False,
-        ("dynamodb_endpoint_policy",),
-        action="dynamodb:Scan",
-        resource=f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/sites",
-        context={"aws:PrincipalAccount": ACCOUNT},
-        endpoint=True,
-    ),
+    *THROUGH_ENDPOINTS,
+    *OF_AUDIT_SESSIONS,
 ]
-PLACES = {
+PLACES: dict[str, Values] = {
     "bucket_policy": {"Bucket": BUCKET},
     "results_bucket_policy": {"Bucket": BUCKET, "Key": KEY},
     "handoff_bucket_policy": {"Bucket": BUCKET},
-    "s3_endpoint_policy": {"Account": ACCOUNT, "ResultsBucket": BUCKET},
+    "s3_endpoint_policy": {
+        "Account": ACCOUNT,
+        "ExecutionRoles": [EXECUTION],
+        "HandOffBucket": HANDOFF_BUCKET,
+        "IngestRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole*",
+        "LaunchRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole*",
+        "Partition": "aws",
+        "Region": "eu-central-1",
+        "ResultsBucket": BUCKET,
+    },
     "dynamodb_endpoint_policy": {
         "Account": ACCOUNT,
+        "IngestRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole*",
         **{
             f"{name.capitalize()}Table": f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/{name}"
             for name in ("scans", "sites", "registry")
         },
+    },
+    "ecr_endpoint_policy": {
+        "Account": ACCOUNT,
+        "ExecutionRoles": [EXECUTION],
+        "Repositories": [REPOSITORY],
+    },
+    "logs_endpoint_policy": {"Account": ACCOUNT, "ExecutionRoles": [EXECUTION], "LogGroups": [LOGS]},
+    "gateway_s3_endpoint_policy": {"Partition": "aws", "Region": "eu-central-1"},
+    "audit_s3_endpoint_policy": {"AuditRoles": [AUDITOR], "Targets": [TARGET]},
+    "audit_role_boundary": {
+        "GatewayAddresses": [f"{GATEWAY}/32"],
+        "GatewayEndpoint": "vpce-ours",
+        "Partition": "aws",
+        "Target": TARGET,
     },
 }
 
@@ -181,10 +296,17 @@ def _simulation(case: Case) -> dict[str, Any]:
         "request": {
             "principal": case.principal,
             "action": case.action,
-            "resource": {"resource": case.resource, "accountId": ACCOUNT},
+            "resource": {
+                "resource": case.resource,
+                # The caller's own, so that no resource policy of the other side is asked for.
+                "accountId": case.principal.split(":")[4],
+            },
             "contextVariables": case.context,
         },
-        "identityPolicies": [{"name": "everything", "policy": allowing}],
+        "identityPolicies": [
+            {"name": "everything", "policy": allowing},
+            *([{"name": "own", "policy": document}] if case.identity else []),
+        ],
         "serviceControlPolicies": [
             {"orgIdentifier": "root", "policies": [{"name": "everything", "policy": allowing}]}
         ],
@@ -192,6 +314,8 @@ def _simulation(case: Case) -> dict[str, Any]:
         **(
             {"vpcEndpointPolicies": [{"name": "endpoint", "policy": document}]}
             if case.endpoint
+            else {}
+            if case.identity
             else {"resourcePolicy": document}
         ),
     }
@@ -219,6 +343,6 @@ def test_the_policies_decide(case: Case, verdicts: dict[str, str]) -> None:
     if case.allowed:
         assert verdicts[case.says] == "Allowed"
     elif case.endpoint:
-        assert verdicts[case.says] == "ImplicitlyDenied"
+        assert verdicts[case.says] in ("ImplicitlyDenied", "ExplicitlyDenied")
     else:
         assert verdicts[case.says] == "ExplicitlyDenied"

@@ -17,14 +17,17 @@ import pytest
 
 from containers.inlet.__main__ import MAX_REQUEST_BYTES
 from containers.outlet.inspection import MAX_ENTRIES, TAIL_BYTES, log_tail
-from glovebox.scans.model import Manifest, OutletOrder, SiteScanRequest
+from glovebox.scans.model import Manifest, OutletOrder, SiteScanRequest, SiteTarget
 from glovebox.scans.report import ReportReader
+from glovebox.siteaudit.record import Dns
+from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 from tests.airlock_server import Bucket, bucket
 
 ROOT = Path(__file__).resolve().parents[2]
 SCAN = "20260304T050607Z-0badcafe-0000"
 DATE = "2026-03-04T05:06:07Z"
+HERE = Resolution(dns=Dns(addresses=["127.0.0.1"]))
 REPORT_KEY, MANIFEST_KEY = f"results/{SCAN}/1/report.jsonl", f"results/{SCAN}/1/manifest.json"
 MOST = 100_000
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the containers are Linux's")
@@ -69,8 +72,9 @@ def run(container: str, folders: Path, **more: str) -> subprocess.CompletedProce
 
 def request(*hosts: str, **settings: object) -> SiteScanRequest:
     # Nothing answers at port 9 of loopback: an audit of that is quick and needs no network.
-    audit = AuditSettings(resolver="127.0.0.1:9", dns_timeout=0.3, **settings)
-    return SiteScanRequest(scan_id=SCAN, attempt=1, scan_date=DATE, hosts=list(hosts), settings=audit)
+    audit = AuditSettings(http_port=9, https_port=9, **settings)
+    targets = [SiteTarget(host=host, resolution=HERE) for host in hosts]
+    return SiteScanRequest(scan_id=SCAN, attempt=1, scan_date=DATE, targets=targets, settings=audit)
 
 
 # ---------------------------------------------------------------- inlet
@@ -162,17 +166,17 @@ def test_the_auditor_refuses_a_request_that_is_none(folders: Path) -> None:
 
 
 def test_a_killed_auditor_leaves_its_report_and_no_exit_code(folders: Path, s3: Bucket) -> None:
-    """Its name server takes questions and never answers, so it is killed in the middle."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
-        mute.bind(("127.0.0.1", 0))
+    """Its site accepts a connection and never answers, so it is killed in the middle."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
         asked = request("a.example.com")
         port = mute.getsockname()[1]
-        patient = msgspec.structs.replace(asked.settings, resolver=f"127.0.0.1:{port}", dns_timeout=300.0)
+        patient = msgspec.structs.replace(asked.settings, https_port=port, handshake_timeout=300.0)
         with start_audit(folders, msgspec.structs.replace(asked, settings=patient)) as process:
             mute.settimeout(60)
-            mute.recv(1_024)
+            connection, _ = mute.accept()
             process.kill()
             process.communicate(timeout=30)
+            connection.close()
     assert (folders / "out" / "report.jsonl").exists()
     assert not (folders / "out" / "exit.json").exists()
     assert send(s3, folders).returncode == 0

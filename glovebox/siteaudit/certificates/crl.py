@@ -11,7 +11,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 
 from glovebox.dates import iso
-from glovebox.siteaudit.certificates.documents import DocumentCache, DocumentError, UnreadableDocumentError
+from glovebox.siteaudit.certificates.documents import (
+    DocumentCache,
+    DocumentError,
+    UnlistedDocumentError,
+    UnreadableDocumentError,
+)
 from glovebox.siteaudit.certificates.reading import READ_ERRORS, Cert, without_warnings
 from glovebox.text import visible
 
@@ -93,6 +98,8 @@ async def check_crl(
             revocations = await lists.get(url)
         except UnreadableDocumentError as error:
             answer = CrlAnswer("invalid", f"{visible(url, 200)}: {error.reason}")
+        except UnlistedDocumentError as error:
+            answer = CrlAnswer("not_tested", f"{visible(url, 200)}: {error.reason}")
         except DocumentError as error:
             answer = CrlAnswer("unavailable", f"{visible(url, 200)}: {error.reason}")
         else:

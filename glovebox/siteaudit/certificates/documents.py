@@ -32,6 +32,10 @@ class UnreadableDocumentError(DocumentError):
     """There was an answer, and it is not what the certificate says it is."""
 
 
+class UnlistedDocumentError(DocumentError):
+    """Nobody was asked: the document's host is none that this audit may reach."""
+
+
 class DocumentSource(Protocol):
     """Fetches what an authority publishes."""
 

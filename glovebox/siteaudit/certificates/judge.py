@@ -247,7 +247,7 @@ def _revocation_notes(leaf: Cert, stapled: StapleAnswer, crl: CrlAnswer) -> list
         )
     if stapled.status not in ("good", "revoked", "none"):
         notes.append(stapled.detail)
-    if crl.status in ("unavailable", "invalid"):
+    if crl.status in ("unavailable", "invalid") or (crl.status == "not_tested" and crl.detail):
         notes.append(f"Revocation could not be checked: {crl.detail}")
     return notes
 

@@ -6,15 +6,15 @@ here too, redirects are few, and everything is bounded.
 
 from __future__ import annotations
 
-from glovebox.errors import RefusedError
-from glovebox.siteaudit.addresses import public_address
-from glovebox.siteaudit.certificates.documents import DocumentError
+from glovebox.siteaudit.certificates.documents import DocumentError, UnlistedDocumentError
 from glovebox.siteaudit.connect import Connector
+from glovebox.siteaudit.network import NotGivenError
+from glovebox.siteaudit.resolution import Resolve
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
 from glovebox.siteaudit.web.tls import visiting_context
 from glovebox.siteaudit.web.url import BadUrlError, Url, parse_url
-from glovebox.siteaudit.web.visit import REDIRECT_STATUS, Resolve
+from glovebox.siteaudit.web.visit import REDIRECT_STATUS
 from glovebox.text import clean
 
 MAX_REDIRECTS = 3
@@ -70,16 +70,16 @@ class HttpDocuments:
         raise DocumentError(f"The document could not be fetched: {detail}.") from last
 
     async def _addresses(self, url: Url) -> list[str]:
-        """The addresses of the name, or of a literal address after the rule has been asked."""
-        literal = url.host.strip("[]")
-        if ":" in literal or literal.replace(".", "").isdigit():
-            try:
-                return [str(public_address(literal, self._settings.allowed_networks))]
-            except RefusedError as error:
-                raise DocumentError(f"The document's address is refused: {error.reason}") from error
-        resolution = await self._resolve(url.host)
-        if resolution.failure is not None:
-            raise DocumentError(f"The document's name does not resolve: {resolution.failure.failure_class}.")
+        try:
+            resolution = await self._resolve(url.host)
+        except NotGivenError as error:
+            raise UnlistedDocumentError(
+                f"{clean(url.host, 253)} is not on our list of authorities' hosts, so it was not asked."
+            ) from error
+        failure = resolution.failure
+        if failure is not None:
+            why = f"{failure.failure_class}: {clean(failure.detail, 200)}".removesuffix(".")
+            raise DocumentError(f"The document's name does not resolve: {why}.")
         return resolution.dns.addresses
 
     def _headers(self, url: Url) -> Headers:

@@ -9,14 +9,13 @@ and send the visitor to the same address again; without it that would be a loop.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from glovebox.dates import iso
 from glovebox.siteaudit import record
 from glovebox.siteaudit.connect import Connector
-from glovebox.siteaudit.dns import Resolution
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import (
     MAX_HEADER_TEXT,
@@ -27,6 +26,7 @@ from glovebox.siteaudit.record import (
     RedirectType,
     VersionName,
 )
+from glovebox.siteaudit.resolution import Resolve
 from glovebox.siteaudit.settings import AuditSettings
 from glovebox.siteaudit.web.cookies import CookieJar
 from glovebox.siteaudit.web.exchange import Answer, Headers, HttpError, exchange
@@ -42,8 +42,6 @@ MAX_HEADERS = 200
 ORIGIN = "https://glovebox-audit.invalid"
 """Whose script the request pretends to be, to see which origins are let in: a name that cannot exist."""
 _HTML = ("text/html", "application/xhtml+xml")
-
-Resolve = Callable[[str], Awaitable[Resolution]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +154,20 @@ class Visitor:
         settings: AuditSettings,
         resolve: Resolve,
         allowed: Callable[[str], bool],
+        ports: frozenset[int] = frozenset(),
         tls_version: VersionName | None = None,
     ) -> None:
-        """`allowed` says which other names may be contacted; `tls_version` is one that the site speaks."""
+        """`allowed` says which other names may be contacted, `ports` which ports of this one (empty for all).
+
+        `tls_version` is one that the site speaks.
+        """
         self._fqdn = fqdn
         self._address = address
         self._connector = connector
         self._settings = settings
         self._resolve = resolve
         self._allowed = allowed
+        self._ports = ports
         self._tls_version = tls_version
         self._fetched: dict[tuple[str, str], Step | HttpError] = {}
 
@@ -192,7 +195,9 @@ class Visitor:
 
     def _off_list(self, url: Url) -> tuple[str, str] | None:
         if url.host == self._fqdn:
-            return None
+            if url.port is None or not self._ports or url.port in self._ports:
+                return None
+            return "redirect_off_list", f"to {clean(str(url), 512)}: no ticket opens that port"
         if not self._allowed(url.host):
             return "redirect_off_list", f"to {clean(str(url), 512)}"
         if url.port is not None:

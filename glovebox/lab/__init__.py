@@ -1,0 +1,1 @@
+"""The perimeter on one machine: network namespaces and nftables, rendered from the synthesized template."""

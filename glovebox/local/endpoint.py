@@ -1,0 +1,191 @@
+"""The S3 endpoint of the lab: buckets under the names that they have in AWS, before the emulator on loopback.
+
+A task in the lab reaches nothing of the host, so the addresses that it is handed carry the bucket's own name,
+which the DNS firewall allows and which leads to the endpoint.  What arrives there is let on only if it is
+what a task has to do: read its request by a presigned address, upload by a presigned form.  The emulator's
+other calls, and whatever a stolen or made-up key would sign, end here: the emulator believes too much.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException, HTTPSConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qs, urlsplit
+
+from glovebox.lab.journal import Journal
+from glovebox.local.aws import REGION, LocalAws
+from glovebox.scans.model import MAX_REPORT_BYTES
+
+TIMEOUT_SECONDS = 35.0
+FORM_BYTES = 64 << 10
+"""What a form has beside its file."""
+_REQUEST = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/request\.json")
+_KEPT = ("Content-Type", "Content-Length")
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """The two buckets that tasks use, and the emulator's address of them."""
+
+    endpoint: str
+    handoff: str
+    results: str
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Name in AWS → bucket."""
+        return {f"{bucket}.s3.{REGION}.amazonaws.com": bucket for bucket in (self.handoff, self.results)}
+
+    def translated(self, value: str) -> str:
+        """A variable of a task's environment with the buckets' own names; base64 is looked into."""
+        try:
+            inside = base64.b64decode(value, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return self._named(value)
+        changed = self._named(inside)
+        return value if changed == inside else base64.b64encode(changed.encode()).decode()
+
+    def _named(self, text: str) -> str:
+        for host, bucket in self.hosts.items():
+            text = re.sub(rf"{re.escape(f'{self.endpoint}/{bucket}')}(?![\w.-])", f"https://{host}", text)
+        return text
+
+
+class _Endpoint(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, listener: socket.socket, aws: LocalAws, buckets: Buckets, journal: Journal) -> None:
+        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.buckets = buckets
+        self.journal = journal
+        self._target = urlsplit(aws.endpoint)
+        self._trust = ssl.create_default_context(cafile=str(aws.authority))
+
+    def connect(self) -> HTTPSConnection:
+        return HTTPSConnection(
+            str(self._target.hostname), self._target.port, timeout=TIMEOUT_SECONDS, context=self._trust
+        )
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Whoever speaks no TLS, or leaves in the middle, is a line in the journal."""
+        self.journal.write(event="broken", client=str(client_address))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = TIMEOUT_SECONDS
+
+    @property
+    def endpoint(self) -> _Endpoint:
+        return cast("_Endpoint", self.server)
+
+    def do_GET(self) -> None:
+        self._note(self._answer(b"", self._readable()))
+
+    def do_HEAD(self) -> None:
+        self._note(self._answer(b"", None))
+
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD  # noqa: N815  names of the base class
+
+    def do_POST(self) -> None:
+        bucket = self._uploadable()
+        length = self.headers.get("Content-Length", "")
+        body = b""
+        if not length.isascii() or not length.isdecimal() or int(length) > MAX_REPORT_BYTES + FORM_BYTES:
+            bucket = None
+            self.close_connection = True
+        else:
+            body = self.rfile.read(int(length))
+        self._note(self._answer(body, bucket))
+
+    def _readable(self) -> str | None:
+        """The bucket, where this asks for a task's request with a signature in the address."""
+        parts = urlsplit(self.path)
+        wanted = _REQUEST.fullmatch(parts.path) and "X-Amz-Signature" in parse_qs(parts.query)
+        bucket = self._bucket()
+        return bucket if wanted and bucket == self.endpoint.buckets.handoff else None
+
+    def _uploadable(self) -> str | None:
+        """The bucket, where this is a form for the results."""
+        form = self.path == "/" and self.headers.get("Content-Type", "").startswith("multipart/form-data;")
+        bucket = self._bucket()
+        return bucket if form and bucket == self.endpoint.buckets.results else None
+
+    def _bucket(self) -> str | None:
+        return self.endpoint.buckets.hosts.get(self.headers.get("Host", "").removesuffix(":443").lower())
+
+    def _answer(self, body: bytes, bucket: str | None) -> int:
+        """Hand it on under the emulator's own address, which is what was signed; the status."""
+        if bucket is None:
+            self.close_connection = True
+            self.send_error(403, "Not what a task has to do")
+            return 403
+        connection = self.endpoint.connect()
+        try:
+            # No header but these: a signature of somebody's own stays here.
+            headers = {name: value for name in _KEPT if (value := self.headers.get(name))}
+            connection.request(self.command, f"/{bucket}{self.path}", body or None, headers)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, HTTPException):
+            self.close_connection = True
+            self.send_error(502, "The local cloud does not answer")
+            return 502
+        finally:
+            connection.close()
+        self.send_response_only(response.status, response.reason)
+        self.send_header("Content-Type", response.getheader("Content-Type", "application/xml"))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        return response.status
+
+    def _note(self, status: int) -> None:
+        self.endpoint.journal.write(
+            event="request",
+            client=self.client_address[0],
+            method=self.command,
+            host=self.headers.get("Host", "")[:253],
+            path=urlsplit(self.path).path[:1_024],
+            status=status,
+        )
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base class
+        """Silent: the journal has it."""
+
+
+@contextmanager
+def serving_buckets(
+    listener: socket.socket, certificate: Path, aws: LocalAws, buckets: Buckets, journal: Path
+) -> Iterator[None]:
+    """Serve the lab's endpoint on `listener`, which lies in the lab, before the emulator, which does not.
+
+    `certificate` is a PEM of certificate and key; each request is a line in `journal`.
+    """
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    # The handshake is for the thread that serves the client, not for the one that accepts.
+    wrapped = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
+    server = _Endpoint(wrapped, aws, buckets, Journal(journal))
+    thread = threading.Thread(target=server.serve_forever, name="s3-endpoint", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
