@@ -77,7 +77,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(lacking)
 
 
-TOGETHER = frozenset({"adapters", "e2e", "infrastructure", "policies"})
+TOGETHER = frozenset({"adapters", "e2e", "infrastructure", "perimeter", "policies"})
 """Folders whose tests share what takes seconds to make (a cloud, templates): with `-n`, one worker has them.
 
 A new one is named here; tests of several folders that share something bear the same `xdist_group` marker.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -109,13 +110,45 @@ class DirectConnector:
         return _Connection(self, factory, endpoint, tls)
 
 
-class _Connection(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
-    """One connection of a DirectConnector.
+class CappedConnection(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
+    """One connection, opened by `_open` when every cap has a place for its key, and aborted at the end.
 
     A class, as a generator made into a context manager takes four times as long, a dozen times a host.
     """
 
-    __slots__ = ("_connector", "_endpoint", "_factory", "_tls", "_transport")
+    __slots__ = ("_caps", "_transport")
+
+    def __init__(self, *caps: tuple[Cap, str]) -> None:
+        self._caps = caps
+
+    async def __aenter__(self) -> tuple[asyncio.Transport, P]:
+        entered = 0
+        try:
+            for cap, key in self._caps:
+                await cap.enter(key)
+                entered += 1
+            self._transport, protocol = await self._open()
+        except BaseException:
+            self._leave(entered)
+            raise
+        return self._transport, protocol
+
+    async def __aexit__(self, *raised: object) -> None:
+        self._transport.abort()
+        self._leave(len(self._caps))
+
+    def _leave(self, entered: int) -> None:
+        for cap, key in self._caps[:entered]:
+            cap.leave(key)
+
+    @abstractmethod
+    async def _open(self) -> tuple[asyncio.Transport, P]: ...
+
+
+class _Connection(CappedConnection[P]):
+    """Straight to the endpoint."""
+
+    __slots__ = ("_connector", "_endpoint", "_factory", "_tls")
 
     def __init__(
         self,
@@ -124,30 +157,11 @@ class _Connection(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
         endpoint: Endpoint,
         tls: ssl.SSLContext | None,
     ) -> None:
+        super().__init__((connector.hosts, endpoint.host), (connector.addresses, endpoint.address))
         self._connector = connector
         self._factory = factory
         self._endpoint = endpoint
         self._tls = tls
-
-    async def __aenter__(self) -> tuple[asyncio.Transport, P]:
-        hosts, addresses = self._connector.hosts, self._connector.addresses
-        await hosts.enter(self._endpoint.host)
-        try:
-            await addresses.enter(self._endpoint.address)
-            try:
-                self._transport, protocol = await self._open()
-            except BaseException:
-                addresses.leave(self._endpoint.address)
-                raise
-        except BaseException:
-            hosts.leave(self._endpoint.host)
-            raise
-        return self._transport, protocol
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._transport.abort()
-        self._connector.addresses.leave(self._endpoint.address)
-        self._connector.hosts.leave(self._endpoint.host)
 
     async def _open(self) -> tuple[asyncio.Transport, P]:
         endpoint, tls, settings = self._endpoint, self._tls, self._connector.settings

@@ -23,6 +23,7 @@ from typing import Final, Generic, TypeVar, cast
 from glovebox.errors import ConfigurationError
 from glovebox.siteaudit.caps import Cap
 from glovebox.siteaudit.connect import (
+    CappedConnection,
     ConnectError,
     Endpoint,
     connect_error,
@@ -102,10 +103,10 @@ class GatewayConnector:
             self._troubles.setdefault(host, {}).setdefault(error.failure_class, error.detail)
 
 
-class _Tunnel(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
-    """One connection; a class, as a generator made into a context manager takes four times as long."""
+class _Tunnel(CappedConnection[P]):
+    """Through the gateway to the endpoint."""
 
-    __slots__ = ("_caps", "_connector", "_endpoint", "_factory", "_tls", "_transport")
+    __slots__ = ("_connector", "_endpoint", "_factory", "_tls")
 
     def __init__(
         self,
@@ -114,33 +115,15 @@ class _Tunnel(AbstractAsyncContextManager[tuple[asyncio.Transport, P]]):
         endpoint: Endpoint,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._connector = connector
-        self._factory = factory
-        self._endpoint = endpoint
-        self._tls = tls
-        self._caps = (
+        super().__init__(
             (connector.hosts, endpoint.host),
             (connector.addresses, endpoint.address),
             (connector.tunnels, ""),
         )
-
-    async def __aenter__(self) -> tuple[asyncio.Transport, P]:
-        entered = 0
-        try:
-            for cap, key in self._caps:
-                await cap.enter(key)
-                entered += 1
-            self._transport, protocol = await self._open()
-        except BaseException:
-            for cap, key in self._caps[:entered]:
-                cap.leave(key)
-            raise
-        return self._transport, protocol
-
-    async def __aexit__(self, *raised: object) -> None:
-        self._transport.abort()
-        for cap, key in self._caps:
-            cap.leave(key)
+        self._connector = connector
+        self._factory = factory
+        self._endpoint = endpoint
+        self._tls = tls
 
     async def _open(self) -> tuple[asyncio.Transport, P]:
         connector, host = self._connector, self._endpoint.host
