@@ -20,6 +20,7 @@ from cdk_nag import AwsSolutionsChecks  # noqa: E402
 
 from stacks.audit import Audit  # noqa: E402
 from stacks.broker import Broker  # noqa: E402
+from stacks.drill import Drill  # noqa: E402
 from stacks.operations import Operations  # noqa: E402
 from stacks.perimeter import Perimeter  # noqa: E402
 from stacks.scanners import Scanners  # noqa: E402
@@ -37,6 +38,15 @@ def build(app: cdk.App, settings: Settings) -> None:
         app, "Glovebox-Broker", settings=settings, storage=storage, scanners=scanners, perimeter=perimeter
     )
     audit = Audit(app, "Glovebox-Audit", settings=settings, storage=storage)
+    drill = Drill(
+        app,
+        "Glovebox-Drill",
+        settings=settings,
+        storage=storage,
+        scanners=scanners,
+        perimeter=perimeter,
+        ticket_key=perimeter.gateway_keys.ticket_key,
+    )
     Operations(
         app,
         "Glovebox-Operations",
@@ -45,6 +55,7 @@ def build(app: cdk.App, settings: Settings) -> None:
         perimeter=perimeter,
         broker=broker,
         audit=audit,
+        drill=drill,
     )
     cdk.Tags.of(app).add("application", "glovebox")
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
-from glovebox_constructs.grants import grant, key_grant, objects, revisions, tasks
+from glovebox_constructs.gateway_keys import IN_USE
+from glovebox_constructs.grants import objects, revisions, tasks
 from glovebox_constructs.runtime_function import RuntimeFunction
+from glovebox_constructs.schedule import scheduled
 from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
@@ -20,7 +20,8 @@ from stacks.settings import Settings
 from stacks.storage import Storage
 
 LAUNCH_TIME = cdk.Duration.minutes(15)
-"""A run of 250 tasks at the region's pace of RunTask."""
+"""A run of 250 tasks at the region's pace of RunTask.  Where many names never answer it is not enough, and
+`watch` asks for what was not begun, scan by scan."""
 INGEST_TIME = cdk.Duration.minutes(5)
 """500 records of 128 KB are checked and written in well under two."""
 WATCH_TIME = cdk.Duration.minutes(2)
@@ -60,6 +61,7 @@ class Broker(cdk.Stack):
 
     def _launch(self) -> RuntimeFunction:
         storage, scanners = self._storage, self._scanners
+        ticket_key = self._perimeter.gateway_keys.ticket_key
         launch = RuntimeFunction(
             self,
             "Launch",
@@ -78,6 +80,10 @@ class Broker(cdk.Stack):
                 "AUDIT_SETTINGS": self._settings.audit_settings,
                 "SHARD_HOSTS": str(self._settings.shard_hosts),
                 "ENRICHMENT": "on" if self._settings.shodan else "off",
+                "GATEWAYS": ",".join(self._perimeter.site_gateways),
+                "TICKET_KEY_SECRET": ticket_key.secret_arn,
+                # The egress network is IPv4.
+                "EGRESS_IPV6": "off",
             },
             timeout=LAUNCH_TIME,
             memory=512,
@@ -113,7 +119,9 @@ class Broker(cdk.Stack):
             on=[scanners.siteaudit.execution_role.role_arn],
             when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
         )
+        launch.may("secretsmanager:GetSecretValue", on=[ticket_key.secret_arn], when=IN_USE)
         launch.may_use_key("dynamodb", "s3", write=True)
+        launch.may_use_key("secretsmanager")
         return launch
 
     def _ingest(self) -> RuntimeFunction:
@@ -203,7 +211,8 @@ class Broker(cdk.Stack):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [self._storage.results.bucket_name]},
-                    "object": {"key": [{"wildcard": "results/*/manifest.json"}]},
+                    # A run's id begins with its year; a drill's does not, and is judged elsewhere.
+                    "object": {"key": [{"wildcard": "results/2*/manifest.json"}]},
                 },
             ),
         )
@@ -225,38 +234,21 @@ class Broker(cdk.Stack):
         """The schedule asks `launch` for the list; the time that it was meant for names the run."""
         if self._settings.schedule == "off":
             return
-        role = iam.Role(
-            self,
-            "SchedulerRole",
-            assumed_by=iam.ServicePrincipal(
-                "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.account}}
-            ),
-        )
-        grant(role, "lambda:InvokeFunction", on=[self.launch.function.function_arn])
-        grant(role, "sqs:SendMessage", on=[self.failures.queue_arn])
-        key_grant(role, self._storage.key, "sqs", write=True)
         order = {
             "list": {"key": self._settings.list_key},
             "requestedBy": "schedule",
             "scheduledTime": "<aws.scheduler.scheduled-time>",
         }
-        schedule = scheduler.CfnSchedule(
+        schedule = scheduled(
             self,
             "Daily",
+            self.launch,
+            expression=self._settings.schedule,
+            order=order,
             description="Audits the sites of the list",
-            schedule_expression=self._settings.schedule,
-            schedule_expression_timezone="UTC",
-            flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
-            target=scheduler.CfnSchedule.TargetProperty(
-                arn=self.launch.function.function_arn,
-                role_arn=role.role_arn,
-                input=self.to_json_string(order),
-                dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(
-                    arn=self.failures.queue_arn
-                ),
-            ),
+            key=self._storage.key,
+            failures=self.failures,
         )
-        schedule.node.add_dependency(role)
         output(self, "Schedule", schedule.ref)
 
 

@@ -17,16 +17,21 @@ from glovebox_constructs.squid_egress import SquidEgress
 from stacks.audit import CLOSE_RUNS, Audit
 from stacks.broker import Broker
 from stacks.defaults import function_defaults
+from stacks.drill import Drill
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
 from stacks.settings import Settings
 from stacks.storage import BY_NAME, Storage
 
 NAMESPACE = "Glovebox"
+DRILL_DAYS = 8
+"""A week, and a day for somebody to look."""
 WATCHED_HOURS = 26
 """A daily run may take two hours before somebody should look."""
-ANSWERING = ("Launch", "AuditApi")
-"""Units that tell their caller what is wrong; the others refuse by a line in the log."""
+STALE_HOURS = 3
+"""`keys` runs by the hour; two that fail are not worth a message."""
+ANSWERING = ("Launch", "AuditApi", "Drill", "Keys")
+"""Units that tell their caller what is wrong, or their queue; the others refuse by a line in the log."""
 WAITS_FOR_NOTICE = {
     "scanId": {"S": ["run"]},
     "publishedAt": {"S": [{"exists": True}]},
@@ -47,6 +52,7 @@ class Operations(cdk.Stack):
         perimeter: Perimeter,
         broker: Broker,
         audit: Audit,
+        drill: Drill,
     ) -> None:
         super().__init__(scope, id, description="Glovebox: messages, alarms, dashboard")
         self.topic = sns.Topic(
@@ -67,12 +73,29 @@ class Operations(cdk.Stack):
             **({"Enrich": audit.enrich} if audit.enrich else {}),
             "AuditApi": audit.audit_api,
             "Notify": self.notify,
+            "Keys": perimeter.keys,
+            "Drill": drill.drill,
         }
-        self._queues = {"Broker": broker.failures, "Audit": audit.failures, "Operations": self.failures}
+        self._queues = {
+            "Broker": broker.failures,
+            "Audit": audit.failures,
+            "Operations": self.failures,
+            "Perimeter": perimeter.failures,
+            "Drill": drill.failures,
+        }
         self._runs = self._counted(audit.publish, "RunsPublished", {"message": "run published"})
         self._alarm_about_runs(settings, audit, broker)
         self._alarm_about_units()
         self._alarm_about_the_gateway(perimeter.gateway)
+        self._alarm(
+            "KeysStale",
+            self._counted(perimeter.keys, "KeysFresh", {"message": "keys are fresh"}),
+            "Nobody sees to the gateway's keys, or a successor is overdue; look at the log of `keys`.",
+            below=1,
+            periods=STALE_HOURS,
+            missing=cloudwatch.TreatMissingData.BREACHING,
+        )
+        self._alarm_about_drills(settings, drill.drill)
         self._dashboard()
         output(self, "Topic", self.topic.topic_arn)
         output(self, "NotifyFunction", self.notify.function.function_name)
@@ -104,11 +127,25 @@ class Operations(cdk.Stack):
     # ------------------------------------------------------------ alarms
 
     def _counted(
-        self, unit: RuntimeFunction | SquidEgress, name: str, fields: dict[str, str], *, of: str = ""
+        self,
+        unit: RuntimeFunction | SquidEgress,
+        name: str,
+        fields: dict[str, str],
+        *,
+        of: str = "",
+        but: dict[str, str] | None = None,
+        value: str = "1",
     ) -> cloudwatch.Metric:
-        """Counts a unit's log lines that have these fields; `of` tells units apart that count as one."""
+        """Counts a unit's log lines that have these fields; `of` tells units apart that count as one.
+
+        `but`: fields that a line must not have; `value`: what is summed up, such as `$.leaked`.
+        """
         pattern = logs.FilterPattern.all(
-            *(logs.FilterPattern.string_value(f"$.{field}", "=", value) for field, value in fields.items())
+            *(logs.FilterPattern.string_value(f"$.{field}", "=", text) for field, text in fields.items()),
+            *(
+                logs.FilterPattern.string_value(f"$.{field}", "!=", text)
+                for field, text in (but or {}).items()
+            ),
         )
         counter = logs.MetricFilter(
             self,
@@ -117,7 +154,7 @@ class Operations(cdk.Stack):
             metric_namespace=NAMESPACE,
             metric_name=name,
             filter_pattern=pattern,
-            metric_value="1",
+            metric_value=value,
         )
         return counter.metric(statistic="Sum", period=cdk.Duration.hours(1))
 
@@ -170,7 +207,8 @@ class Operations(cdk.Stack):
             )
 
     def _alarm_about_the_gateway(self, gateway: SquidEgress) -> None:
-        hits = self._counted(gateway, "Tripwires", {"tripwire": "yes"})
+        # The drill runs into them every week.  The ledger names a scan only by a good ticket of that scan.
+        hits = self._counted(gateway, "Tripwires", {"tripwire": "yes"}, but={"scan": "drill-*"})
         self._alarm(
             "Tripwire", hits, "A scanner asked for a name that only an attacker would; see the ledger."
         )
@@ -186,6 +224,26 @@ class Operations(cdk.Stack):
                 missing=cloudwatch.TreatMissingData.BREACHING,
             )
 
+    def _alarm_about_drills(self, settings: Settings, drill: RuntimeFunction) -> None:
+        judged = {"message": "drill judged"}
+        self._counted(drill, "DrillAttempts", judged, value="$.attempts")
+        leaked = self._counted(drill, "DrillLeaked", judged, value="$.leaked")
+        self._alarm("DrillLeaked", leaked, "The box leaks: the drill's verdict names the attempts.")
+        untraced = self._counted(drill, "DrillUntraced", judged, value="$.untraced")
+        self._alarm(
+            "DrillUntraced", untraced, "An attempt left no trace, so nothing says that it was blocked."
+        )
+        age = self._counted(drill, "DrillAge", {"message": "drill age"}, value="$.days")
+        if settings.drills:
+            # CloudWatch looks back seven days at most: so the function counts the days, twice a day.
+            self._alarm(
+                "NoDrill",
+                age.with_(statistic="Maximum", period=cdk.Duration.days(1)),
+                f"No drill was judged for {DRILL_DAYS} days.",
+                reaching=DRILL_DAYS,
+                missing=cloudwatch.TreatMissingData.BREACHING,
+            )
+
     def _alarm(
         self,
         id: str,
@@ -193,6 +251,7 @@ class Operations(cdk.Stack):
         description: str,
         *,
         below: int | None = None,
+        reaching: int = 1,
         periods: int = 1,
         missing: cloudwatch.TreatMissingData = cloudwatch.TreatMissingData.NOT_BREACHING,
     ) -> None:
@@ -202,7 +261,7 @@ class Operations(cdk.Stack):
             id,
             metric=metric,
             alarm_description=description,
-            threshold=1 if below is None else below,
+            threshold=reaching if below is None else below,
             comparison_operator=compare.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
             if below is None
             else compare.LESS_THAN_THRESHOLD,

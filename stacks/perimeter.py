@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypedDict
 
 import aws_cdk as cdk
@@ -14,13 +15,18 @@ from constructs import Construct
 from glovebox.errors import ConfigurationError
 from glovebox_constructs.dns_firewall import DnsFirewall
 from glovebox_constructs.endpoints import InterfaceEndpoints, Policies, gateway_endpoint
+from glovebox_constructs.failure_queue import FailureQueue
+from glovebox_constructs.gateway_keys import GatewayKeys
 from glovebox_constructs.network_setup import NetworkSetup
 from glovebox_constructs.networks import LoggedNetwork, Peering
 from glovebox_constructs.role_groups import AWS_PORT, SITE_PORT, RoleGroups
+from glovebox_constructs.runtime_function import RuntimeFunction
+from glovebox_constructs.schedule import scheduled
 from glovebox_constructs.squid_egress import FOLDER, SquidEgress
 from squid.allow_list import AllowList
 from squid.hosts import bucket_regions, hosts_of
 from squid.settings import GatewaySettings
+from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.scanners import Scanners
 from stacks.settings import Settings
@@ -36,6 +42,8 @@ GATEWAYS = ("10.43.0.10", "10.43.0.26")
 """The gateway of each zone, in that zone's subnet: tasks know it by address and need no DNS."""
 RESOLVER = "10.43.0.2"
 """Of the egress network: AWS puts it two above the network's own address."""
+KEYS_TIME = cdk.Duration.minutes(2)
+"""Two rotations of four writes at most."""
 AUDIT_ROLE = "GloveboxAudit"
 """The audit role's name in each target account; policies name it with the account, never alone."""
 UPSTREAM_AUTHORITIES = "/opt/glovebox/amazon-roots.pem"
@@ -71,15 +79,30 @@ class Perimeter(cdk.Stack):
         self.groups.node.add_dependency(peering.connection)
         self._endpoints()
         self.dns = DnsFirewall(
-            self, "DnsFirewall", vpc=self.scan, allowed=self._names_for_tasks(), **self._logged()
+            self,
+            "DnsFirewall",
+            vpc=self.scan,
+            allowed=self._names_for_tasks(),
+            also_logged=self.egress,
+            **self._logged(),
         )
+        self.gateway_keys = GatewayKeys(self, "GatewayKeys", key=storage.key)
+        self.failures = FailureQueue(self, "Failures", key=storage.key)
+        self.keys = self._keys()
         self.gateway = self._gateway()
         output(self, "GatewayAddresses", ",".join(self.gateway_addresses))
         public = [each.attr_public_ip for each in self.gateway.public_addresses]
         output(self, "GatewayPublicAddresses", cdk.Fn.join(",", public))
         output(self, "GatewayS3Endpoint", self.gateway_s3.vpc_endpoint_id)
-        output(self, "GatewayLeaf", self.gateway.leaf.secret_arn)
-        output(self, "TicketKeys", self.gateway.ticket_keys.parameter_name)
+        output(self, "GatewayLeaf", self.gateway_keys.leaf.secret_arn)
+        output(self, "GatewayAuthorities", self.gateway_keys.authorities.parameter_name)
+        output(self, "TicketKeys", self.gateway_keys.ticket_keys.parameter_name)
+        output(self, "KeysFunction", self.keys.function.function_name)
+
+    @property
+    def site_gateways(self) -> list[str]:
+        """Each zone's listener for sites, as tasks are told of it."""
+        return [f"{address}:{SITE_PORT}" for address in self.gateway_addresses]
 
     @property
     def task_subnets(self) -> list[str]:
@@ -120,8 +143,10 @@ class Perimeter(cdk.Stack):
         storage = self._storage
         ours = {"Account": cdk.Aws.ACCOUNT_ID}
         region = {"Partition": cdk.Aws.PARTITION, "Region": cdk.Aws.REGION}
-        fargate = {**ours, "ExecutionRoles": [self._scanners.siteaudit.execution_role.role_arn]}
-        broker = {name: _broker_role(name) for name in ("IngestRole", "LaunchRole")}
+        tasks = (self._scanners.siteaudit, self._scanners.drill)
+        fargate = {**ours, "ExecutionRoles": [task.execution_role.role_arn for task in tasks]}
+        ingest = {"IngestRole": _later_role("Broker", "IngestRole")}
+        launching = [_later_role("Broker", "LaunchRole"), _later_role("Drill", "DrillRole")]
         isolated = ec2.SubnetType.PRIVATE_ISOLATED
         buckets = {"ResultsBucket": storage.results.bucket_arn, "HandOffBucket": storage.handoff.bucket_arn}
         self.s3 = gateway_endpoint(
@@ -129,7 +154,9 @@ class Perimeter(cdk.Stack):
             "S3",
             service=ec2.GatewayVpcEndpointAwsService.S3,
             subnets=isolated,
-            policies={"s3_endpoint_policy": {**fargate, **broker, **buckets, **region}},
+            policies={
+                "s3_endpoint_policy": {**fargate, **ingest, "LaunchRoles": launching, **buckets, **region}
+            },
         )
         tables = {
             "ScansTable": storage.scans.table_arn,
@@ -141,7 +168,7 @@ class Perimeter(cdk.Stack):
             "DynamoDb",
             service=ec2.GatewayVpcEndpointAwsService.DYNAMODB,
             subnets=isolated,
-            policies={"dynamodb_endpoint_policy": {**ours, "IngestRole": broker["IngestRole"], **tables}},
+            policies={"dynamodb_endpoint_policy": {**ours, **ingest, **tables}},
         )
         InterfaceEndpoints(
             self,
@@ -149,7 +176,7 @@ class Perimeter(cdk.Stack):
             vpc=self.scan,
             group=self.groups.endpoints,
             ecr={**fargate, "Repositories": self._scanners.images.repository_arns},
-            logs={**fargate, "LogGroups": [self._scanners.siteaudit.log_group.log_group_arn]},
+            logs={**fargate, "LogGroups": [task.log_group.log_group_arn for task in tasks]},
         )
         self.gateway_s3 = gateway_endpoint(
             self.egress,
@@ -192,13 +219,46 @@ class Perimeter(cdk.Stack):
             promoted="squid" in settings.images,
             repository=images.repositories["squid"],
             files=self._gateway_files(),
+            keys=self.gateway_keys,
             architecture=settings.architecture,
             size=settings.gateway_size,
             **self._logged(),
         )
 
-    def _gateway_files(self) -> Mapping[str, str]:
-        """The configuration travels with the machine's template: a change of it is a deployment."""
+    def _keys(self) -> RuntimeFunction:
+        """Mints what the gateway needs, at once and then by the hour, where something is due."""
+        keys = RuntimeFunction(
+            self,
+            "Keys",
+            unit="keys",
+            defaults=function_defaults(self._settings, key=self._storage.key, failures=self.failures),
+            environment={
+                "TICKET_KEY_SECRET": self.gateway_keys.ticket_key.secret_arn,
+                "TICKET_KEYS_PARAMETER": self.gateway_keys.ticket_keys.parameter_name,
+                "LEAF_SECRET": self.gateway_keys.leaf.secret_arn,
+                "AUTHORITIES_PARAMETER": self.gateway_keys.authorities.parameter_name,
+                "ALLOW_LIST": self._reviewed().name,
+            },
+            timeout=KEYS_TIME,
+            memory=256,
+            # Two at once would each make a first key.
+            concurrency=1,
+        )
+        self.gateway_keys.written_by(keys)
+        scheduled(
+            self,
+            "Hourly",
+            keys,
+            expression="rate(1 hour)",
+            order={},
+            description="Rotates the gateway's keys where that is due",
+            key=self._storage.key,
+            failures=self.failures,
+        )
+        return keys
+
+    def _reviewed(self) -> Path:
+        """The list of hosts for this deployment's regions."""
         regions = tuple(sorted(self._settings.regions))
         reviewed = AllowList("prowler", regions).path
         if not reviewed.is_file():
@@ -206,6 +266,11 @@ class Perimeter(cdk.Stack):
                 f"There is no reviewed list of hosts for {', '.join(regions)}.",
                 fix=f"Run `python -m squid.allow_list prowler --regions {' '.join(regions)}` and commit it.",
             )
+        return reviewed
+
+    def _gateway_files(self) -> Mapping[str, str]:
+        """The configuration travels with the machine's template: a change of it is a deployment."""
+        reviewed = self._reviewed()
         gateway = GatewaySettings(
             scan_subnets=tuple(subnet.ipv4_cidr_block for subnet in self.scan.subnets),
             allow_list=f"{FOLDER}/hosts.txt",
@@ -231,9 +296,9 @@ class Perimeter(cdk.Stack):
         }
 
 
-def _broker_role(name: str) -> str:
-    """Roles of `broker`, a later stack: CloudFormation names them by stack and role, and adds an ending.
+def _later_role(stack: str, name: str) -> str:
+    """Roles of later stacks: CloudFormation names them by stack and role, and adds an ending.
 
     Whoever can make a role of such a name in our own account needs no endpoint any more.
     """
-    return f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Glovebox-Broker-{name}*"
+    return f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/Glovebox-{stack}-{name}*"

@@ -14,17 +14,19 @@ from stacks.storage import Storage
 
 SITEAUDIT_CPU, SITEAUDIT_MEMORY = 1024, 2048
 """The auditor keeps one core busy at 100 sites at once, in 200 MB; the rest is for the two of the airlock."""
+DRILL_CPU, DRILL_MEMORY = 256, 512
+"""The least that Fargate has."""
 
 
 class Scanners(cdk.Stack):
-    """One cluster, our images and the task that audits sites.
+    """One cluster, our images, the task that audits sites and the one that tries to get out.
 
     Tasks stand in the networks of the stack `Perimeter`, which knows these roles and repositories.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, storage: Storage) -> None:
         super().__init__(scope, id, description="Glovebox: cluster, images and task definitions")
-        self._settings = settings
+        self._settings, self._storage = settings, storage
         # Not the library's own, which comes with a network: ours is another stack's.
         self.cluster = ecs.CfnCluster(
             self,
@@ -44,23 +46,27 @@ class Scanners(cdk.Stack):
             log_retention_days=settings.log_retention_days,
             disposable=settings.disposable,
         )
-        self.siteaudit = ScannerTask(
+        self.siteaudit = self._task("SiteAudit", "siteaudit", SITEAUDIT_CPU, SITEAUDIT_MEMORY)
+        self.drill = self._task("Drill", "drill", DRILL_CPU, DRILL_MEMORY)
+        output(self, "Cluster", self.cluster.ref)
+        output(self, "TaskDefinition", self.siteaudit.arn)
+        output(self, "DrillTaskDefinition", self.drill.arn)
+        output(self, "BuildProject", self.images.project.ref)
+
+    def _task(self, id: str, image: str, cpu: int, memory: int) -> ScannerTask:
+        settings, images = self._settings, self.images
+        return ScannerTask(
             self,
-            "SiteAudit",
+            id,
             images=AirlockImages(
-                inlet=self.images.image("inlet"),
-                scanner=self.images.image("siteaudit"),
-                outlet=self.images.image("outlet"),
+                inlet=images.image("inlet"), scanner=images.image(image), outlet=images.image("outlet")
             ),
-            repositories=self.images.repository_arns,
-            handoff=storage.handoff,
-            key=storage.key,
+            repositories=images.repository_arns,
+            handoff=self._storage.handoff,
+            key=self._storage.key,
             architecture=settings.architecture,
-            cpu=SITEAUDIT_CPU,
-            memory=SITEAUDIT_MEMORY,
+            cpu=cpu,
+            memory=memory,
             log_retention_days=settings.log_retention_days,
             disposable=settings.disposable,
         )
-        output(self, "Cluster", self.cluster.ref)
-        output(self, "TaskDefinition", self.siteaudit.arn)
-        output(self, "BuildProject", self.images.project.ref)

@@ -27,7 +27,9 @@ PYTHONS = {"3.11": "manylinux_2_17", "3.12": "manylinux_2_28", "3.13": "manylinu
 """Lambda's Pythons → the C library below them: 3.11 still stands on Amazon Linux 2, which is older."""
 RETENTION_DAYS = (7, 14, 30, 60, 90, 180, 365, 731)
 """Of the periods that CloudWatch Logs offers, those that make sense for a security log."""
-IMAGES = ("inlet", "outlet", "siteaudit", "squid")
+IMAGES = ("inlet", "outlet", "siteaudit", "drill", "squid")
+DRILLED = ("inlet", "outlet", "drill", "squid")
+"""What a drill needs: with these promoted it runs every week."""
 UNPROMOTED = "unpromoted"
 """The tag that a task names while no digest is promoted.  No image carries it: such a task cannot start."""
 
@@ -88,6 +90,11 @@ class Settings:
     def is_daily(self) -> bool:
         """Whether the list is audited every day, so that a day without a run is worth an alarm."""
         return _DAILY.fullmatch(self.schedule) is not None
+
+    @property
+    def drills(self) -> bool:
+        """Whether the escape drill can run, so that a week without one is worth an alarm."""
+        return self.images.keys() >= set(DRILLED)
 
     @classmethod
     def from_context(cls, context: Mapping[str, object]) -> Settings:

@@ -22,12 +22,14 @@ HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
 REPORT_LIFE = cdk.Duration.days(90)
 """Reports are ingested within seconds; three months are for looking back at what a scanner really wrote."""
+DRILL_LIFE = cdk.Duration.days(365)
+"""Verdicts of a year: since when something leaked."""
 LOG_LIFE = cdk.Duration.days(365)
 OLD_VERSION_LIFE = cdk.Duration.days(365)
 
 
 class Storage(cdk.Stack):
-    """One key, three tables, six buckets; they keep their logical names for ever, which a test holds."""
+    """One key, three tables, seven buckets; they keep their logical names for ever, which a test holds."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Glovebox: key, tables and buckets")
@@ -51,6 +53,7 @@ class Storage(cdk.Stack):
         )
         self.publication = self._public_bucket("Publication")
         self.site = self._public_bucket("Site")
+        self.drills = self._bucket("Drills", versioned=True, forget_after=DRILL_LIFE)
         self._say_what_there_is()
 
     def _key(self) -> kms.Key:
@@ -141,6 +144,7 @@ class Storage(cdk.Stack):
             "Results": self.results,
             "Publication": self.publication,
             "Site": self.site,
+            "Drills": self.drills,
             "Logs": self.logs,
         }
         for name, bucket in buckets.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -21,7 +21,7 @@ ASSOCIATION = 101
 
 
 class DnsFirewall(Construct):
-    """Blocks every name that is not allowed, and logs every question.
+    """Blocks every name that is not allowed, and logs every question; also those of `also_logged`.
 
     Security groups do not hold the resolver, so this alone closes DNS as a channel.  A name that no rule
     matches would be answered: hence the last rule.  That it fails closed is the job of `NetworkSetup`.
@@ -34,6 +34,7 @@ class DnsFirewall(Construct):
         *,
         vpc: ec2.IVpc,
         allowed: Sequence[str],
+        also_logged: ec2.IVpc,
         key: kms.IKey,
         log_retention_days: int,
         disposable: bool,
@@ -66,12 +67,16 @@ class DnsFirewall(Construct):
             vpc_id=vpc.vpc_id,
             priority=ASSOCIATION,
         )
-        self._log_questions(vpc, key, log_retention_days, disposable)
+        self._log_questions(
+            {"LoggedNetwork": vpc, "AlsoLogged": also_logged}, key, log_retention_days, disposable
+        )
 
     def _domains(self, id: str, names: Sequence[str]) -> str:
         return resolver.CfnFirewallDomainList(self, id, domains=list(names)).attr_id
 
-    def _log_questions(self, vpc: ec2.IVpc, key: kms.IKey, days: int, disposable: bool) -> None:
+    def _log_questions(
+        self, networks: Mapping[str, ec2.IVpc], key: kms.IKey, days: int, disposable: bool
+    ) -> None:
         self.log_group = logs.LogGroup(
             self,
             "QueryLog",
@@ -86,9 +91,10 @@ class DnsFirewall(Construct):
             self, "Logging", destination_arn=self.log_group.log_group_arn
         )
         configuration.node.add_dependency(self.log_group)
-        resolver.CfnResolverQueryLoggingConfigAssociation(
-            self,
-            "LoggedNetwork",
-            resolver_query_log_config_id=configuration.attr_id,
-            resource_id=vpc.vpc_id,
-        )
+        for name, network in networks.items():
+            resolver.CfnResolverQueryLoggingConfigAssociation(
+                self,
+                name,
+                resolver_query_log_config_id=configuration.attr_id,
+                resource_id=network.vpc_id,
+            )

@@ -8,6 +8,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from glovebox.drill.flow_log import FORMAT
 from glovebox_constructs.runtime_function import retention
 
 
@@ -50,14 +51,20 @@ class LoggedNetwork(ec2.Vpc):
                 )
             ],
         )
-        log = logs.LogGroup(
+        log = self.flow_log = logs.LogGroup(
             self,
             "FlowLog",
             encryption_key=key,
             retention=retention(log_retention_days),
             removal_policy=cdk.RemovalPolicy.DESTROY if disposable else cdk.RemovalPolicy.RETAIN,
         )
-        self.add_flow_log("Flows", destination=ec2.FlowLogDestination.to_cloud_watch_logs(log))
+        self.add_flow_log(
+            "Flows",
+            destination=ec2.FlowLogDestination.to_cloud_watch_logs(log),
+            # What the drill's judge reads, minute by minute: in ten minutes too much happens at once.
+            log_format=[ec2.LogFormat.custom(FORMAT)],
+            max_aggregation_interval=ec2.FlowLogMaxAggregationInterval.ONE_MINUTE,
+        )
         self.subnets = self.public_subnets if public else self.isolated_subnets
 
 

@@ -18,7 +18,8 @@ FILES
 
 cat >/usr/local/sbin/gateway-refresh <<'PROGRAM'
 #!/bin/bash
-# Fetches the leaf and the keys that sign tickets; the gateway is told only when something has changed.
+# Fetches the leaf and the keys that sign tickets; the gateway is told only when something has changed.  What is
+# not there, or is a deployment's placeholder, changes nothing: it fails, and is tried again.
 set -euo pipefail
 umask 077
 ask() { # service, target, body, host
@@ -41,14 +42,20 @@ if [ "${1:-}" = login ]; then
 fi
 new=$(mktemp -d @FOLDER@/.new-XXXXXX)
 trap 'rm -rf "$new"' EXIT
-ask secretsmanager secretsmanager.GetSecretValue '{"SecretId":"@LEAF@"}' secretsmanager |
+ask secretsmanager secretsmanager.GetSecretValue '{"SecretId":"@LEAF@","VersionStage":"AWSCURRENT"}' secretsmanager |
   python3 -c '
 import json, pathlib, sys
 leaf = json.loads(json.load(sys.stdin)["SecretString"])
 for name, text in (("leaf.pem", leaf["certificate"]), ("leaf.key", leaf["key"])):
     pathlib.Path(sys.argv[1], name).write_text(text)' "$new"
 ask ssm AmazonSSM.GetParameter '{"Name":"@KEYS@"}' ssm |
-  python3 -c 'import json,sys; sys.stdout.write(json.load(sys.stdin)["Parameter"]["Value"])' >"$new/ticket-keys.pem"
+  python3 -c '
+import json, sys
+lines = json.load(sys.stdin)["Parameter"]["Value"].splitlines()
+if "-----BEGIN PUBLIC KEY-----" not in lines:
+    sys.exit("no key yet")
+# Comments say when each key came and went: no reason to reload.
+print(*(line for line in lines if not line.startswith("#")), sep="\n")' >"$new/ticket-keys.pem"
 changed=
 for each in leaf.pem leaf.key ticket-keys.pem; do
   cmp -s "$new/$each" "@FOLDER@/$each" && continue
@@ -73,7 +80,12 @@ chmod 700 /usr/local/sbin/gateway-*
 # Hop limit 1 keeps containers from the instance's metadata; this says it once more.
 iptables -I DOCKER-USER -d 169.254.0.0/16 -j DROP
 
-/usr/local/sbin/gateway-refresh
+# On the first day the machine may be faster than the function that mints: it waits, an hour at most.
+for _ in $(seq 120); do
+  if /usr/local/sbin/gateway-refresh; then break; fi
+  sleep 30
+done
+[ -e "$folder/ticket-keys.pem" ]
 /usr/local/sbin/gateway-refresh login | docker login --username AWS --password-stdin "${image%%/*}"
 docker pull --quiet "$image"
 docker logout "${image%%/*}"

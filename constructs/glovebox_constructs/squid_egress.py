@@ -17,12 +17,11 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_secretsmanager as secrets
-from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
 from glovebox.errors import ConfigurationError
 from glovebox_constructs.findings import accept
+from glovebox_constructs.gateway_keys import IN_USE, GatewayKeys
 from glovebox_constructs.grants import grant, key_grant
 from glovebox_constructs.runtime_function import retention
 
@@ -61,6 +60,7 @@ class SquidEgress(Construct):
         promoted: bool,
         repository: ecr.IRepository,
         files: Mapping[str, str],
+        keys: GatewayKeys,
         architecture: str,
         size: str,
         key: kms.IKey,
@@ -75,21 +75,7 @@ class SquidEgress(Construct):
             retention=retention(log_retention_days),
             removal_policy=cdk.RemovalPolicy.DESTROY if disposable else cdk.RemovalPolicy.RETAIN,
         )
-        self.leaf = secrets.Secret(
-            self,
-            "Leaf",
-            description="Glovebox: certificate and key that the gateway shows to scanners (JSON)",
-            encryption_key=key,
-        )
-        accept(
-            self.leaf, "AwsSolutions-SMG4", "It is renewed with the list of names, not by the clock alone."
-        )
-        self.ticket_keys = ssm.StringParameter(
-            self,
-            "TicketKeys",
-            description="Glovebox: public keys that sign tickets (PEM blocks)",
-            string_value="No key yet: it must be here before the image is promoted.",
-        )
+        self._keys = keys
         self.role = self._role(repository, key)
         self._profile = iam.CfnInstanceProfile(self, "Profile", roles=[self.role.role_name])
         user_data = self._user_data(image, files)
@@ -111,8 +97,8 @@ class SquidEgress(Construct):
         grant(role, "ecr:GetAuthorizationToken", on=["*"], because="It takes no resource.")
         grant(role, "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", on=[repository.repository_arn])
         grant(role, "logs:CreateLogStream", "logs:PutLogEvents", on=[self.log_group.log_group_arn])
-        grant(role, "secretsmanager:GetSecretValue", on=[self.leaf.secret_arn])
-        grant(role, "ssm:GetParameter", on=[self.ticket_keys.parameter_arn])
+        grant(role, "secretsmanager:GetSecretValue", on=[self._keys.leaf.secret_arn], when=IN_USE)
+        grant(role, "ssm:GetParameter", on=[self._keys.ticket_keys.parameter_arn])
         key_grant(role, key, "secretsmanager")
         return role
 
@@ -226,8 +212,8 @@ class SquidEgress(Construct):
             "REGION": cdk.Aws.REGION,
             "IMAGE": image,
             "FILES": packed(files),
-            "LEAF": self.leaf.secret_arn,
-            "KEYS": self.ticket_keys.parameter_name,
+            "LEAF": self._keys.leaf.secret_arn,
+            "KEYS": self._keys.ticket_keys.parameter_name,
             "USER": USER,
             "LOG": self.log_group.log_group_name,
         }

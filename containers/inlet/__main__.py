@@ -20,13 +20,11 @@ from glovebox import log
 from glovebox.drill.request import DrillRequest
 from glovebox.errors import ConfigurationError, GloveboxError, RefusedError, UpstreamError
 from glovebox.scans.airlock import REQUEST_FILE, authorities, in_folder, no_new_privileges
-from glovebox.scans.model import SiteScanRequest
+from glovebox.scans.model import MAX_REQUEST_BYTES, SiteScanRequest
 
 VARIABLE = "GLOVEBOX_REQUEST_URL"
 REQUESTS: dict[str, type[SiteScanRequest | DrillRequest]] = {"site": SiteScanRequest, "drill": DrillRequest}
 """What a scanner may be asked, by kind."""
-MAX_REQUEST_BYTES = 4 << 20
-"""500 names of 253 bytes, and settings with a megabyte of roots."""
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between tries, a minute in all: S3 shows new objects at once, a network takes seconds."""
 TIMEOUT = (10.0, 30.0)

@@ -50,6 +50,7 @@ UNKNOWN_CONDITION_KEYS = frozenset(
         "ecs:enable-execute-command",
         "iam:PassedToService",
         "kms:ViaService",
+        "secretsmanager:VersionStage",
     }
 )
 """Without a value for a key, an Allow would never hold and a Deny that negates would always hold."""
@@ -64,6 +65,9 @@ ABSENCE = (
     "the emulator's filter does not match an attribute that is absent; the function sees more and decides"
 )
 SPELLING = "the emulator hands these out in the template's spelling, where the ECS API has its own"
+REFERENCE = "the emulator takes a reference to a secret for its name, AWS for its ARN"
+PARAMETER_ARN = "the emulator's own names of parameters begin with a slash, which an ARN has once"
+NO_GATEWAY = "no gateway stands here without --perimeter: tasks go straight out, to what launch has resolved"
 API_ORIGIN = "the API has no public name here, so the distribution asks it on loopback"
 
 LEFT_OUT = "left-out-of-the-local-cloud"
@@ -82,11 +86,12 @@ class Change:
 
 
 def adapt(
-    stack: str, template: Object, *, gateway_port: int, bootstrapped: bool = False
+    stack: str, template: Object, *, gateway_port: int, bootstrapped: bool = False, perimeter: bool = False
 ) -> tuple[Object, list[Change]]:
     """A copy of the template that the emulator can deploy, and what is different in it.
 
-    `bootstrapped`: whether the CDK's own bootstrap stack is there, so that its check may stay.
+    `bootstrapped`: whether the CDK's own bootstrap stack is there, so that its check may stay; `perimeter`:
+    whether an egress gateway is there.
     """
     adapted = copy.deepcopy(template)
     changes = [
@@ -96,7 +101,10 @@ def adapt(
         *_with_cluster_resources(adapted),
         *_without_absence_filters(adapted),
         *_with_api_spelling(adapted),
+        *_with_secret_arns(adapted),
+        *_with_parameter_arns(adapted),
         *_with_loopback_api(adapted, gateway_port),
+        *(() if perimeter else _without_gateways(adapted)),
     ]
     return adapted, [Change(kind, what, reason, f"{stack}/{name}") for kind, what, reason, name in changes]
 
@@ -251,6 +259,51 @@ def _camel(value: Json) -> Json:
     return value
 
 
+def _with_secret_arns(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        if _type(resource) != "AWS::SecretsManager::Secret":
+            continue
+        for section in ("Resources", "Outputs"):
+            if section in template:
+                arn: Json = {"Fn::GetAtt": [name, "Id"]}
+                template[section] = _replaced(template[section], {"Ref": name}, arn)
+        yield "changed", "references to AWS::SecretsManager::Secret", REFERENCE, name
+
+
+def _replaced(value: Json, old: Json, new: Json) -> Json:
+    if value == old:
+        return new
+    if isinstance(value, list):
+        return [_replaced(item, old, new) for item in value]
+    if isinstance(value, dict):
+        return {key: _replaced(item, old, new) for key, item in value.items()}
+    return value
+
+
+def _with_parameter_arns(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        for document in _policy_documents(resource):
+            trimmed = [_trimmed(statement) for statement in _list(document.get("Statement"))]
+            if trimmed != document.get("Statement"):
+                document["Statement"] = trimmed
+                yield "changed", "ARNs of AWS::SSM::Parameter in permissions", PARAMETER_ARN, name
+
+
+def _trimmed(value: Json) -> Json:
+    """Without the slash before a parameter's name that only a deployment knows."""
+    if isinstance(value, dict):
+        return {key: _trimmed(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    followers = [*value[1:], None]
+    return [
+        one.removesuffix("/")
+        if isinstance(one, str) and one.endswith(":parameter/") and isinstance(following, dict)
+        else _trimmed(one)
+        for one, following in zip(value, followers, strict=True)
+    ]
+
+
 def _with_loopback_api(template: Object, port: int) -> Iterator[_Difference]:
     resources = _object(template["Resources"])
     stages = {
@@ -270,6 +323,17 @@ def _with_loopback_api(template: Object, port: int) -> Iterator[_Difference]:
             origin["OriginPath"] = {"Fn::Join": ["", ["/_aws/execute-api/", {"Ref": api}, "/", stages[api]]]}
             _object(origin["CustomOriginConfig"])["HTTPSPort"] = port
             yield "changed", "the API's origin in AWS::CloudFront::Distribution", API_ORIGIN, name
+
+
+def _without_gateways(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        variables = _object(_object(_properties(resource).get("Environment")).get("Variables"))
+        if "GATEWAYS" in variables and "EGRESS_IPV6" not in variables:
+            variables["GATEWAYS"] = ""
+            yield "changed", "GATEWAYS of drill", NO_GATEWAY, name
+        if "EGRESS_IPV6" in variables:
+            variables |= {"GATEWAYS": "", "EGRESS_IPV6": "on"}
+            yield "changed", "GATEWAYS and EGRESS_IPV6 of launch", NO_GATEWAY, name
 
 
 def _rest_stage(resources: Object, api: str) -> Json:

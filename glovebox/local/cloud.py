@@ -144,7 +144,8 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
     with ExitStack() as stack:
         assembly, aws = _prepare(plan, stack)
         plan.say("Deploying the stacks")
-        deployment = deploy(aws, assembly, gateway_port=aws.port)
+        deployment = deploy(aws, assembly, gateway_port=aws.port, perimeter=plan.perimeter)
+        _mint_keys(aws, deployment.output("KeysFunction"))
         perimeter = _perimeter(aws, assembly, deployment, plan, stack)
         settings = perimeter.farm.settings if perimeter else plan.audit_settings
         _configure_launch(aws, deployment.output("LaunchFunction"), settings, plan.shard_hosts)
@@ -202,6 +203,14 @@ def _perimeter(
         aws, assembly, deployment, plan.folder / "perimeter", traits=plan.traits, commands=plan.commands
     )
     return stack.enter_context(perimeter)
+
+
+def _mint_keys(aws: LocalAws, function: str) -> None:
+    """The hourly schedule would come too late for the first scan.  Raises UpstreamError, and says why."""
+    answer = aws.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+    if "FunctionError" in answer:
+        said = answer["Payload"].read().decode(errors="replace")
+        raise UpstreamError(f"keys failed: {said[:2_000]}")
 
 
 def _configure_launch(

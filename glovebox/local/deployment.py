@@ -53,7 +53,7 @@ class Deployment:
         return self.outputs[name]
 
 
-def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int) -> Deployment:
+def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int, perimeter: bool = False) -> Deployment:
     """Upload the assets, then make each stack once those that it depends on are there.
 
     Raises:
@@ -66,7 +66,10 @@ def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int) -> Deploymen
     changes: list[Change] = []
     for stack in assembly.stacks():
         template, changed = adapt(
-            stack.name, json.loads(stack.template.read_bytes()), gateway_port=gateway_port
+            stack.name,
+            json.loads(stack.template.read_bytes()),
+            gateway_port=gateway_port,
+            perimeter=perimeter,
         )
         changes += changed
         outputs |= _create(client, stack, json.dumps(template))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import msgspec
 import pytest
+from cryptography import x509
 
 from glovebox.adapters.aws import client
 from glovebox.errors import ConfigurationError, InputError
@@ -23,8 +24,6 @@ from glovebox.farm.dns import Answer, serving_names_apart
 from glovebox.scans.model import Manifest, OutletOrder, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
 from glovebox.tickets.keys import KeySet
-from glovebox.tickets.rotation import new_key
-from glovebox.tickets.signer import Signer
 from tests.fakes import PUBLIC_ADDRESS
 from tests.flow import created, stream_event
 from tests.records import good_record
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ("launch", "ingest", "watch", "publish", "enrich", "notify", "audit_api")
+UNITS = ("launch", "keys", "ingest", "watch", "publish", "enrich", "notify", "audit_api")
 HOST = "www.example.com"
 ENVIRONMENT = {
     "SCANS_TABLE": "scans",
@@ -52,6 +51,10 @@ ENVIRONMENT = {
     "ENRICHMENT": "off",
     "GATEWAYS": "10.43.0.10:3129,10.43.0.26:3129",
     "TICKET_KEY_SECRET": "ticket-key",
+    "TICKET_KEYS_PARAMETER": "ticket-keys",
+    "LEAF_SECRET": "leaf",
+    "AUTHORITIES_PARAMETER": "authorities",
+    "ALLOW_LIST": "prowler-us-east-1.txt",
     "EGRESS_IPV6": "off",
     "LAUNCH_FUNCTION": "launch",
     "SHODAN_SECRET": "shodan",
@@ -96,7 +99,10 @@ def deployed(dynamodb: DynamoDBClient, names: str, monkeypatch: pytest.MonkeyPat
     )
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     topic = sns.create_topic(Name="topic")["TopicArn"]
-    client("secretsmanager").create_secret(Name="ticket-key", SecretString=new_key())
+    for secret in ("ticket-key", "leaf"):
+        client("secretsmanager").create_secret(Name=secret)
+    for parameter in ("ticket-keys", "authorities"):
+        client("ssm").put_parameter(Name=parameter, Value="Nothing yet.", Type="String")
     audit = json.dumps({"concurrency": 50, "resolver": names})
     told = {**ENVIRONMENT, "SUBNETS": subnet, "TOPIC": topic, "AUDIT_SETTINGS": audit}
     for name, value in told.items():
@@ -118,6 +124,7 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
+    handle("keys", {})
     answer = handle("launch", {"list": {"key": "hosts.txt"}, "requestedBy": "test"})
     assert json.loads(json.dumps(answer)) == answer
     run_id, scan_id = answer["runId"], f"{answer['runId']}-0000"
@@ -133,9 +140,8 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
     assert request["settings"]["concurrency"] == 50
     [target] = request["targets"]
     assert target["resolution"]["dns"]["addresses"] == [PUBLIC_ADDRESS]
-    secret = client("secretsmanager").get_secret_value(SecretId="ticket-key")["SecretString"]
-    signer = Signer.from_pem(secret.encode())
-    KeySet.of([signer.public_key]).verify(*target["ticket"].split(":"), time.time())
+    published = client("ssm").get_parameter(Name="ticket-keys")["Parameter"].get("Value", "")
+    KeySet.from_pem(published.encode()).verify(*target["ticket"].split(":"), time.time())
     handle("watch", {"detail": started})
 
     body = to_json(good_record(HOST, scan_date=request["scanDate"])) + b"\n"
@@ -171,6 +177,23 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
         answer = handle("audit_api", event)
         assert answer["statusCode"] == 200
         assert HOST in answer["body"] or run_id in answer["body"]
+
+
+@pytest.mark.usefixtures("deployed")
+def test_keys_changes_nothing_where_nothing_is_due_and_gateways_and_scanners_fit_together() -> None:
+    secrets, parameters = client("secretsmanager"), client("ssm")
+
+    def there() -> list[str]:
+        values = [secrets.get_secret_value(SecretId=name)["SecretString"] for name in ("ticket-key", "leaf")]
+        names = ("ticket-keys", "authorities")
+        return values + [parameters.get_parameter(Name=name)["Parameter"].get("Value", "") for name in names]
+
+    handle("keys", {})
+    first = there()
+    handle("keys", {})
+    assert there() == first
+    leaf = x509.load_pem_x509_certificate(json.loads(first[1])["certificate"].encode())
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(first[3].encode()))
 
 
 @pytest.mark.usefixtures("deployed")

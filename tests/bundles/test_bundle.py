@@ -40,7 +40,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the bundle under test is one for Linux")
-@pytest.mark.parametrize("unit", ["launch", "ingest", "enrich", "audit_api"])
+@pytest.mark.parametrize("unit", ["launch", "ingest", "drill", "enrich", "audit_api"])
 def test_a_bundle_imports_without_anything_but_lambdas_runtime(
     unit: str, runtime: Path, tmp_path: Path
 ) -> None:

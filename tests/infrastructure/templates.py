@@ -13,9 +13,11 @@ from typing import Any
 import aws_cdk as cdk
 
 import app as glovebox_app
-from stacks.settings import Settings
+from stacks.settings import IMAGES, Settings
 
-STACKS = ("Storage", "Scanners", "Perimeter", "Broker", "Audit", "Operations")
+TARGETS = ("111122223333", "444455556666")
+DIGESTS = {image: f"sha256:{number:064x}" for number, image in enumerate(IMAGES)}
+STACKS = ("Storage", "Scanners", "Perimeter", "Broker", "Audit", "Drill", "Operations")
 CDK_CONTEXT = json.loads((glovebox_app.ROOT / "cdk.json").read_text())["context"]
 _HASH = re.compile(r"(?<=.)[0-9A-F]{8}$")
 _PSEUDO = {

@@ -21,6 +21,8 @@ UNITS = {
     "Enrich": "enrich",
     "AuditApi": "audit_api",
     "Notify": "notify",
+    "Drill": "drill",
+    "Keys": "keys",
 }
 
 OWN_LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -39,7 +41,12 @@ NETWORK_INTERFACES = {
     "ec2:UnassignPrivateIpAddresses": {"*"},
 }
 TASKS = "arn:aws:ecs:region:account:task/Cluster/*"
+DRILL_REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Drill:*"
 REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-SiteAudit:*"
+TICKET_KEY, LEAF = "GatewayKeysTicketKey", "GatewayKeysLeaf"
+KEY_TEXTS = {
+    f"arn:aws:ssm:region:account:parameter/GatewayKeys{name}" for name in ("TicketKeys", "Authorities")
+}
 CHANGE_SCANS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("GetItem", "PutItem", "UpdateItem")}
 CLOSE_RUNS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("DeleteItem", "GetItem", "PutItem", "Query")}
 
@@ -53,6 +60,7 @@ MAY = {
         "ecs:RunTask": {REVISIONS},
         "ecs:TagResource": {TASKS},
         "iam:PassRole": {"SiteAuditExecutionRole.Arn"},
+        "secretsmanager:GetSecretValue": {TICKET_KEY},
     },
     "Ingest": {
         **CHANGE_SCANS,
@@ -102,17 +110,51 @@ MAY = {
         "sns:Publish": {"Topic"},
         **STREAM,
     },
+    "Drill": {
+        "s3:GetObject": {"HandOff.Arn/handoff/drill-*/request.json", "Drills.Arn/drills/*"},
+        "s3:PutObject": {
+            "HandOff.Arn/handoff/drill-*",
+            "Results.Arn/results/drill-*",
+            "Drills.Arn/drills/*",
+        },
+        "s3:DeleteObject": {"HandOff.Arn/handoff/drill-*"},
+        "s3:GetObjectVersion": {"Results.Arn/results/drill-*"},
+        "s3:ListBucketVersions": {"Results.Arn"},
+        "s3:ListBucket": {"Drills.Arn"},
+        "ecs:RunTask": {DRILL_REVISIONS},
+        "ecs:DescribeTasks": {TASKS},
+        "ecs:TagResource": {TASKS},
+        "iam:PassRole": {"DrillExecutionRole.Arn"},
+        "secretsmanager:GetSecretValue": {TICKET_KEY},
+        "logs:FilterLogEvents": {
+            "ScanFlowLog.Arn",
+            "EgressFlowLog.Arn",
+            "DnsFirewallQueryLog.Arn",
+            "GatewayLedger.Arn",
+        },
+        "sqs:DeleteMessage": {"Waiting.Arn"},
+        "sqs:GetQueueAttributes": {"Waiting.Arn"},
+        "sqs:ReceiveMessage": {"Waiting.Arn"},
+    },
+    "Keys": {
+        "secretsmanager:GetSecretValue": {TICKET_KEY, LEAF},
+        "secretsmanager:PutSecretValue": {TICKET_KEY, LEAF},
+        "ssm:GetParameter": KEY_TEXTS,
+        "ssm:PutParameter": KEY_TEXTS,
+    },
 }
 """Unit → action → resources, beside its own log, its failure queue and our key, which all have alike."""
 
 KEY_SERVICES = {
-    "Launch": {"dynamodb", "s3", "sqs"},
+    "Launch": {"dynamodb", "s3", "secretsmanager", "sqs"},
     "Ingest": {"dynamodb", "s3", "sqs"},
     "Watch": {"dynamodb", "sqs"},
     "Publish": {"dynamodb", "s3", "sqs"},
     "Enrich": {"dynamodb", "secretsmanager", "sqs"},
     "AuditApi": {"dynamodb", "sqs"},
     "Notify": {"dynamodb", "sns", "sqs"},
+    "Drill": {"s3", "secretsmanager", "sqs"},
+    "Keys": {"secretsmanager", "sqs"},
 }
 
 
@@ -181,7 +223,7 @@ def test_the_code_of_ingest_may_not_do_what_lambda_does_with_its_role(assembly: 
 
 
 def test_launch_runs_the_latest_revision_of_the_one_definition(assembly: Assembly) -> None:
-    [definition] = assembly.of("AWS::ECS::TaskDefinition")
+    definition = assembly.one("AWS::ECS::TaskDefinition", "SiteAuditDefinition")
     told = _function(assembly, "Launch").properties["Environment"]["Variables"]
     assert told["TASK_DEFINITION"] == definition.properties["Family"]
     assert REVISIONS.endswith(f":task-definition/{definition.properties['Family']}:*")
@@ -214,15 +256,17 @@ def test_launch_runs_one_definition_on_one_cluster_and_passes_one_role_to_tasks(
     assert by_action["ecs:TagResource"]["Condition"] == {"StringEquals": {"ecs:CreateAction": "RunTask"}}
 
 
-def test_watch_alone_stops_tasks_and_launch_alone_starts_them(assembly: Assembly) -> None:
+def test_watch_alone_stops_tasks_and_each_definition_has_one_who_starts_it(assembly: Assembly) -> None:
     holders: defaultdict[str, set[str]] = defaultdict(set)
     for role in assembly.of("AWS::IAM::Role"):
         for action in _granted(assembly, role.short):
             holders[action].add(role.short)
-    assert holders["ecs:RunTask"] == {"LaunchRole"}
+    assert holders["ecs:RunTask"] == {"LaunchRole", "DrillRole"}
     assert holders["ecs:StopTask"] == {"WatchRole"}
-    assert holders["iam:PassRole"] == {"LaunchRole"}
-    assert holders["secretsmanager:GetSecretValue"] == {"EnrichRole", "GatewayRole"}
+    assert holders["iam:PassRole"] == {"LaunchRole", "DrillRole"}
+    readers = {"EnrichRole", "GatewayRole", "DrillRole", "LaunchRole", "KeysRole"}
+    assert holders["secretsmanager:GetSecretValue"] == readers
+    assert holders["secretsmanager:PutSecretValue"] == holders["ssm:PutParameter"] == {"KeysRole"}
     assert holders["lambda:InvokeFunction"] == {"WatchRole", "SchedulerRole"}
 
 
@@ -304,6 +348,8 @@ def test_streams_wake_only_those_who_have_something_to_do(assembly: Assembly) ->
     found = {}
     for mapping in assembly.of("AWS::Lambda::EventSourceMapping"):
         properties = mapping.properties
+        if assembly.shown(properties["EventSourceArn"]) == "Waiting.Arn":
+            continue  # A queue, of which test_drill.py speaks.
         assert assembly.shown(properties["EventSourceArn"]) == "Scans.StreamArn"
         assert properties["BisectBatchOnFunctionError"] is True
         assert properties["MaximumRetryAttempts"] == 5
@@ -316,7 +362,7 @@ def test_streams_wake_only_those_who_have_something_to_do(assembly: Assembly) ->
 
 def test_rules_wake_ingest_for_manifests_and_watch_for_tasks(assembly: Assembly) -> None:
     reports = assembly.one("AWS::Events::Rule", "Reports").properties
-    assert reports["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "results/*/manifest.json"}]}
+    assert reports["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "results/2*/manifest.json"}]}
     assert assembly.shown(reports["EventPattern"]["detail"]["bucket"]["name"][0]) == "Results"
     assert assembly.shown(reports["Targets"][0]["Arn"]) == "IngestFunction.Arn"
     tasks = assembly.one("AWS::Events::Rule", "Tasks").properties
@@ -331,7 +377,7 @@ def test_rules_wake_ingest_for_manifests_and_watch_for_tasks(assembly: Assembly)
 
 
 def test_the_schedule_gives_launch_the_list_and_the_time_that_names_the_run(assembly: Assembly) -> None:
-    [schedule] = assembly.of("AWS::Scheduler::Schedule")
+    schedule = assembly.one("AWS::Scheduler::Schedule", "Daily")
     assert schedule.properties["ScheduleExpression"] == Settings().schedule
     assert schedule.properties["ScheduleExpressionTimezone"] == "UTC"
     target = schedule.properties["Target"]
@@ -341,6 +387,26 @@ def test_the_schedule_gives_launch_the_list_and_the_time_that_names_the_run(asse
         "requestedBy": "schedule",
         "scheduledTime": "<aws.scheduler.scheduled-time>",
     }
+
+
+def test_keys_runs_by_the_hour_and_never_twice_at_once(assembly: Assembly) -> None:
+    schedule = assembly.one("AWS::Scheduler::Schedule", "Hourly").properties
+    assert schedule["ScheduleExpression"] == "rate(1 hour)"
+    assert assembly.shown(schedule["Target"]["Arn"]) == "KeysFunction.Arn"
+    assert _function(assembly, "Keys").properties["ReservedConcurrentExecutions"] == 1
+
+
+@pytest.mark.parametrize("name", ["Launch", "Drill", "Gateway"])
+def test_a_key_that_is_not_in_use_yet_is_read_by_keys_alone(assembly: Assembly, name: str) -> None:
+    statements = _statements(assembly, f"{name}Role")
+    [read] = [each for each in statements if each["Action"] == "secretsmanager:GetSecretValue"]
+    assert read["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}
+
+
+def test_launch_is_told_of_every_zone_s_gateway(promoted: Assembly) -> None:
+    told = _function(promoted, "Launch").properties["Environment"]["Variables"]
+    assert told["GATEWAYS"] == "10.43.0.10:3129,10.43.0.26:3129"
+    assert told["EGRESS_IPV6"] == "off"
 
 
 def test_units_have_a_handler(assembly: Assembly) -> None:

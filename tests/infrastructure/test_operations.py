@@ -16,8 +16,14 @@ ALARMS = {
     "EventRefused",
     "Tripwire",
     "NoRun",
-    *(f"{unit}Errors" for unit in ("Launch", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify")),
-    *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations")),
+    "DrillLeaked",
+    "DrillUntraced",
+    "KeysStale",
+    *(
+        f"{unit}Errors"
+        for unit in ("Launch", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify", "Drill", "Keys")
+    ),
+    *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations", "Drill", "Perimeter")),
 }
 
 
@@ -104,7 +110,13 @@ def test_metrics_count_lines_that_the_services_write(assembly: Assembly) -> None
         "RunsFailed": ("PublishLog", '{ ($.message = "run published") && ($.state = "failed") }'),
         "RunsPartial": ("PublishLog", '{ ($.message = "run published") && ($.state = "partial") }'),
         "SecondUploads": ("IngestLog", '{ $.message = "second_upload" }'),
-        "Tripwires": ("GatewayLedger", '{ $.tripwire = "yes" }'),
+        "Tripwires": ("GatewayLedger", '{ ($.tripwire = "yes") && ($.scan != "drill-*") }'),
+        **{
+            f"Drill{name}": ("DrillLog", '{ $.message = "drill judged" }')
+            for name in ("Attempts", "Leaked", "Untraced")
+        },
+        "KeysFresh": ("KeysLog", '{ $.message = "keys are fresh" }'),
+        "DrillAge": ("DrillLog", '{ $.message = "drill age" }'),
     }
 
 

@@ -14,22 +14,15 @@ import msgspec
 import pytest
 
 from glovebox.cost.estimate import PriceTable, estimate
+from glovebox.drill.flow_log import FORMAT
 from glovebox.errors import ConfigurationError
+from glovebox.rotation import entries_of
 from glovebox_constructs.squid_egress import MAX_USER_DATA, packed
 from squid.settings import GatewaySettings
 from stacks.settings import Settings
-from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
+from tests.infrastructure.templates import DIGESTS, Assembly, Resource, listed, synthesize
 
-SQUID = "sha256:" + "5" * 64
-TARGETS = ("111122223333", "444455556666")
 SCAN_ROLES = ("RolesTasks", "RolesTasksWithoutTicket", "RolesIngest", "RolesEndpoints")
-
-
-@pytest.fixture(scope="module")
-def promoted(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """Two zones, a promoted gateway and two target accounts."""
-    settings = Settings(zones=2, images={"squid": SQUID}, targets=TARGETS)
-    return synthesize(tmp_path_factory.mktemp("promoted"), settings)
 
 
 def _all(assembly: Assembly, kind: str) -> list[Resource]:
@@ -86,6 +79,8 @@ def test_flows_of_both_networks_are_logged_whole(assembly: Assembly) -> None:
     flows = assembly.of("AWS::EC2::FlowLog")
     assert {assembly.shown(each.properties["ResourceId"]) for each in flows} == {"Scan", "Egress"}
     assert {each.properties["TrafficType"] for each in flows} == {"ALL"}
+    assert {each.properties["LogFormat"] for each in flows} == {FORMAT}
+    assert {each.properties["MaxAggregationInterval"] for each in flows} == {60}
 
 
 def test_nobody_gets_a_public_address_of_his_own_accord(assembly: Assembly) -> None:
@@ -224,7 +219,7 @@ def test_accounts_in_policies_are_named_whole(promoted: Assembly) -> None:
                     assert "*" not in head
 
 
-def test_names_of_broker_roles_in_policies_are_those_that_cloudformation_makes(assembly: Assembly) -> None:
+def test_names_of_later_roles_in_policies_are_those_that_cloudformation_makes(assembly: Assembly) -> None:
     """A role's name is `<stack>-<logical id>-<ending>`, and none of them is long enough to be cut."""
     wanted = {
         assembly.shown(arn).split(":role/")[1].removesuffix("*")
@@ -232,7 +227,11 @@ def test_names_of_broker_roles_in_policies_are_those_that_cloudformation_makes(a
         for statement in endpoint.properties["PolicyDocument"]["Statement"]
         for arn in listed(statement["Condition"].get("ArnLike", {}).get("aws:PrincipalArn", []))
     }
-    assert wanted == {"Glovebox-Broker-IngestRole", "Glovebox-Broker-LaunchRole"}
+    assert wanted == {
+        "Glovebox-Broker-IngestRole",
+        "Glovebox-Broker-LaunchRole",
+        "Glovebox-Drill-DrillRole",
+    }
     for prefix in wanted:
         fitting = [
             f"Glovebox-{role.stack}-{role.name}"
@@ -278,11 +277,11 @@ def test_the_dns_firewall_ends_with_block_all(assembly: Assembly) -> None:
     }
 
 
-def test_the_firewall_and_the_query_log_are_the_scan_networks(assembly: Assembly) -> None:
+def test_the_firewall_is_the_scan_networks_and_both_networks_questions_are_logged(assembly: Assembly) -> None:
     [association] = assembly.of("AWS::Route53Resolver::FirewallRuleGroupAssociation")
-    [logged] = assembly.of("AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation")
+    logged = assembly.of("AWS::Route53Resolver::ResolverQueryLoggingConfigAssociation")
     assert assembly.shown(association.properties["VpcId"]) == "Scan"
-    assert assembly.shown(logged.properties["ResourceId"]) == "Scan"
+    assert {assembly.shown(each.properties["ResourceId"]) for each in logged} == {"Scan", "Egress"}
 
 
 # ---------------------------------------------------------------- the gateway
@@ -337,16 +336,30 @@ def test_the_gateway_may_pull_log_and_read_its_two_secrets(promoted: Assembly) -
         for statement in policy.properties["PolicyDocument"]["Statement"]
         for action in listed(statement["Action"])
     }
-    assert granted.pop("ssm:GetParameter").pop().endswith("parameter/GatewayTicketKeys")
+    assert granted.pop("ssm:GetParameter").pop().endswith("parameter/GatewayKeysTicketKeys")
     assert granted == {
         "ecr:GetAuthorizationToken": {"*"},
         "ecr:BatchGetImage": {"ImagesSquid.Arn"},
         "ecr:GetDownloadUrlForLayer": {"ImagesSquid.Arn"},
         "logs:CreateLogStream": {"GatewayLedger.Arn"},
         "logs:PutLogEvents": {"GatewayLedger.Arn"},
-        "secretsmanager:GetSecretValue": {"GatewayLeaf"},
+        "secretsmanager:GetSecretValue": {"GatewayKeysLeaf"},
         "kms:Decrypt": {"Key.Arn"},
     }
+
+
+def test_a_deployment_knows_no_value_of_a_secret_that_keys_writes(promoted: Assembly) -> None:
+    """CloudFormation sets back what it has a value of, whenever the resource changes."""
+    for secret in promoted.of("AWS::SecretsManager::Secret", "Perimeter"):
+        assert {"SecretString", "GenerateSecretString"}.isdisjoint(secret.properties), secret.name
+
+
+def test_a_parameter_s_first_text_is_one_that_gateways_and_keys_take_for_none(promoted: Assembly) -> None:
+    texts = promoted.of("AWS::SSM::Parameter", "Perimeter")
+    assert {text.short for text in texts} == {"GatewayKeysTicketKeys", "GatewayKeysAuthorities"}
+    for text in texts:
+        assert entries_of(text.properties["Value"]) == ()
+        assert "-----BEGIN" not in text.properties["Value"]
 
 
 def _user_data(assembly: Assembly) -> str:
@@ -356,7 +369,7 @@ def _user_data(assembly: Assembly) -> str:
 
 def test_the_gateway_runs_the_promoted_digest_without_rights(promoted: Assembly) -> None:
     text = _user_data(promoted)
-    assert f"@{SQUID}" in text
+    assert f"@{DIGESTS['squid']}" in text
     for option in ("--read-only", "--cap-drop ALL", "no-new-privileges", "--publish 3128:3128"):
         assert option in text
     assert "--privileged" not in text
@@ -381,7 +394,7 @@ def test_a_tripwire_in_the_ledger_raises_an_alarm(assembly: Assembly) -> None:
         for each in assembly.of("AWS::Logs::MetricFilter")
         if assembly.shown(each.properties["LogGroupName"]) == "GatewayLedger"
     ]
-    assert counter.properties["FilterPattern"] == '{ $.tripwire = "yes" }'
+    assert counter.properties["FilterPattern"] == '{ ($.tripwire = "yes") && ($.scan != "drill-*") }'
     alarm = assembly.one("AWS::CloudWatch::Alarm", "Tripwire")
     [counted] = counter.properties["MetricTransformations"]
     assert alarm.properties["MetricName"] == counted["MetricName"]

@@ -13,7 +13,7 @@ from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings
 from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
 
-BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Logs"}
+BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Logs"}
 STATEFUL = {
     # A changed logical name makes CloudFormation replace the resource: an empty table beside an orphan.
     "AWS::KMS::Key": {"Key961B73FD"},
@@ -25,6 +25,7 @@ STATEFUL = {
         "Results25575328",
         "PublicationBB6C00E4",
         "SiteE53D7754",
+        "Drills98490295",
     },
 }
 
@@ -256,8 +257,9 @@ def test_a_disposable_deployment_leaves_nothing_behind(tmp_path_factory: pytest.
     assert kept == []
     for table in disposable.of("AWS::DynamoDB::Table"):
         assert table.properties["DeletionProtectionEnabled"] is False
-    assert not [each for each in disposable.all() if each.type == "AWS::Scheduler::Schedule"]
+    schedules = {each.short for each in disposable.all() if each.type == "AWS::Scheduler::Schedule"}
+    assert "Daily" not in schedules
     secrets = {each.short for each in disposable.all() if each.type == "AWS::SecretsManager::Secret"}
-    assert secrets == {"GatewayLeaf"}
+    assert secrets == {"GatewayKeysLeaf", "GatewayKeysTicketKey"}
     for function in disposable.of("AWS::Lambda::Function"):
         assert "ReservedConcurrentExecutions" not in function.properties

@@ -12,13 +12,13 @@ from tests.infrastructure.templates import Assembly, synthesize
 DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(("inlet", "siteaudit", "outlet"))}
 
 
-def _containers(assembly: Assembly) -> dict[str, dict[str, Any]]:
-    [definition] = assembly.of("AWS::ECS::TaskDefinition")
+def _containers(assembly: Assembly, task: str = "SiteAudit") -> dict[str, dict[str, Any]]:
+    definition = assembly.one("AWS::ECS::TaskDefinition", f"{task}Definition")
     return {each["Name"]: each for each in definition.properties["ContainerDefinitions"]}
 
 
 def test_no_container_can_be_anybody_in_aws(assembly: Assembly) -> None:
-    [definition] = assembly.of("AWS::ECS::TaskDefinition")
+    definition = assembly.one("AWS::ECS::TaskDefinition", "SiteAuditDefinition")
     assert "TaskRoleArn" not in definition.properties
     assert assembly.shown(definition.properties["ExecutionRoleArn"]) == "SiteAuditExecutionRole.Arn"
 
@@ -79,7 +79,7 @@ def test_promoted_images_are_named_by_digest(tmp_path_factory: pytest.TempPathFa
     assert images["inlet"].endswith(f"@{DIGESTS['inlet']}")
     assert images["scanner"].endswith(f"@{DIGESTS['siteaudit']}")
     assert images["outlet"].endswith(f"@{DIGESTS['outlet']}")
-    [definition] = promoted.of("AWS::ECS::TaskDefinition")
+    definition = promoted.one("AWS::ECS::TaskDefinition", "SiteAuditDefinition")
     assert definition.properties["RuntimePlatform"]["CpuArchitecture"] == "X86_64"
 
 
@@ -115,7 +115,7 @@ def test_the_execution_role_pulls_reads_environments_and_logs(assembly: Assembly
 def test_image_tags_never_move_and_images_are_scanned(assembly: Assembly) -> None:
     repositories = assembly.of("AWS::ECR::Repository")
     assert {each.short for each in repositories} == {
-        f"Images{image}" for image in ("Inlet", "Outlet", "Siteaudit", "Squid")
+        f"Images{image}" for image in ("Drill", "Inlet", "Outlet", "Siteaudit", "Squid")
     }
     for repository in repositories:
         assert repository.properties["ImageTagMutability"] == "IMMUTABLE"

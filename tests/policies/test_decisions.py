@@ -253,7 +253,10 @@ PLACES: dict[str, Values] = {
         "ExecutionRoles": [EXECUTION],
         "HandOffBucket": HANDOFF_BUCKET,
         "IngestRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole*",
-        "LaunchRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole*",
+        "LaunchRoles": [
+            f"arn:aws:iam::{ACCOUNT}:role/Glovebox-{role}*"
+            for role in ("Broker-LaunchRole", "Drill-DrillRole")
+        ],
         "Partition": "aws",
         "Region": "eu-central-1",
         "ResultsBucket": BUCKET,

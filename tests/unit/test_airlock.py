@@ -15,9 +15,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from containers.inlet.__main__ import MAX_REQUEST_BYTES
 from containers.outlet.inspection import MAX_ENTRIES, TAIL_BYTES, log_tail
-from glovebox.scans.model import Manifest, OutletOrder, SiteScanRequest, SiteTarget
+from glovebox.scans.model import MAX_REQUEST_BYTES, Manifest, OutletOrder, SiteScanRequest, SiteTarget
 from glovebox.scans.report import ReportReader
 from glovebox.siteaudit.record import Dns
 from glovebox.siteaudit.resolution import Resolution

@@ -103,6 +103,57 @@ def test_absence_goes_from_a_filter_and_the_rest_stays() -> None:
     assert len(changes) == 1
 
 
+def test_without_a_gateway_launch_is_told_of_none_and_with_one_it_keeps_it() -> None:
+    variables: Object = {"GATEWAYS": "10.43.0.10:3129", "EGRESS_IPV6": "off", "CLUSTER": "c"}
+    launch: Object = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {"Environment": {"Variables": variables}},
+    }
+    found, changes = adapted(Launch=launch)
+    told = {"GATEWAYS": "", "EGRESS_IPV6": "on", "CLUSTER": "c"}
+    assert found["Launch"]["Properties"]["Environment"]["Variables"] == told  # type: ignore[call-overload, index]
+    assert changes == {("changed", "GATEWAYS and EGRESS_IPV6 of launch")}
+    template: Object = {"Resources": {"Launch": launch}}
+    assert adapt("stack", template, gateway_port=4566, perimeter=True) == (template, [])
+
+
+def test_a_reference_to_a_secret_becomes_its_arn_in_permissions_variables_and_outputs() -> None:
+    statement: Object = {
+        "Effect": "Allow",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": {"Ref": "Key"},
+    }
+    found, changes = adapted(
+        Key={"Type": "AWS::SecretsManager::Secret", "Properties": {}},
+        Policy={
+            "Type": "AWS::IAM::Policy",
+            "Properties": {"PolicyDocument": {"Statement": [statement]}, "Roles": [{"Ref": "Role"}]},
+        },
+    )
+    arn = {"Fn::GetAtt": ["Key", "Id"]}
+    assert found["Policy"]["Properties"] == {  # type: ignore[call-overload, index]
+        "PolicyDocument": {"Statement": [{**statement, "Resource": arn}]},
+        "Roles": [{"Ref": "Role"}],
+    }
+    assert changes == {("changed", "references to AWS::SecretsManager::Secret")}
+
+
+def test_the_arn_of_a_parameter_has_one_slash_where_its_name_is_made_by_the_deployment() -> None:
+    def permission(prefix: str, name: Json) -> Object:
+        arn: Json = {"Fn::Join": ["", [prefix, name]]}
+        statement: Json = {"Effect": "Allow", "Action": "ssm:GetParameter", "Resource": arn}
+        return {"Type": "AWS::IAM::Policy", "Properties": {"PolicyDocument": {"Statement": [statement]}}}
+
+    reference: Json = {"Ref": "Keys"}
+    found, changes = adapted(
+        Made=permission("arn:aws:ssm:us-east-1:1:parameter/", reference),
+        Named=permission("arn:aws:ssm:us-east-1:1:parameter/", "keys"),
+    )
+    assert found["Made"] == permission("arn:aws:ssm:us-east-1:1:parameter", reference)
+    assert found["Named"] == permission("arn:aws:ssm:us-east-1:1:parameter/", "keys")
+    assert changes == {("changed", "ARNs of AWS::SSM::Parameter in permissions")}
+
+
 def test_whatever_may_differ_from_aws_is_documented() -> None:
     text = DOCUMENT.read_text()
     for name in (*LEFT_OUT_TYPES, *UNKNOWN_CONDITION_KEYS, "BootstrapVersion", "CheckBootstrapVersion"):

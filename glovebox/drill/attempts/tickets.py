@@ -1,4 +1,4 @@
-"""Line 16: the gateway without a ticket, or with one that is not good."""
+"""Lines 16 and 23: the gateway without a ticket, with one that is not good, or with one for elsewhere."""
 
 from __future__ import annotations
 
@@ -74,6 +74,12 @@ def site_other_address(scanner: Scanner) -> str:
 @attempt(16, "a site's ticket for a name")
 def site_name(scanner: Scanner) -> str:
     return _tunnel(scanner, f"{scanner.marker}.evil.example:443", scanner.brief.site_ticket)
+
+
+@attempt(23, "the name of the site's ticket, which leads elsewhere by now")
+def site_flipped(scanner: Scanner) -> str:
+    """`launch` resolved it once; whoever asked again would be sent to the attacker (DNS rebinding)."""
+    return _tunnel(scanner, f"{scanner.brief.site}:443", scanner.brief.site_ticket)
 
 
 @attempt(16, "a site's ticket for the metadata service")

@@ -1,0 +1,420 @@
+"""`glovebox up --perimeter`: the site audit inside the perimeter, and a hostile scanner instead of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from glovebox.cli.main import main
+from glovebox.errors import ConfigurationError
+from glovebox.farm.identities import PKI_HOST
+from glovebox.lab.plan import EVIL_ADDRESS, GATEWAY, INTERNET, NEIGHBOUR, SCANNER, task_machines
+from glovebox.local import perimeter as building
+from glovebox.local.agent import MAX_TASKS
+from glovebox.local.cloud import CHECKOUT, LocalCloud, Plan, running_cloud
+from glovebox.local.endpoint import Buckets
+from glovebox.local.engines import ProcessEngine
+from glovebox.local.perimeter import Perimeter, require_perimeter
+from glovebox.local.progress import View, follow
+from glovebox.scans.model import RunState, SiteScanRequest, SiteTarget
+from glovebox.siteaudit.direct import direct_network
+
+lab = pytest.mark.lab
+
+TRAITS = ("good", "expired", "incomplete-aia", "redirect-loop", "refused", "nxdomain")
+"""Quick ones of each kind; `test_site_audit` takes them all through a gateway."""
+RUN_SECONDS = 90.0
+TIMES = frozenset({"auditedAt", "durationMs", "requestTime", "date", "Date"})
+UNSAID = ".dns.ipv6"
+"""The way out has no IPv6, so nothing is said about it."""
+HOSTILE = Path(__file__).with_name("hostile_task.py")
+
+
+@dataclass(frozen=True)
+class Inside:
+    """The local cloud inside its perimeter, and what runs instead of the auditor."""
+
+    cloud: LocalCloud
+    perimeter: Perimeter
+    folder: Path
+    commands: dict[str, Sequence[str]]
+
+    def completed(self, run_id: str) -> View:
+        deadline = time.monotonic() + RUN_SECONDS
+        for view in follow(self.cloud, run_id):
+            assert time.monotonic() < deadline, view
+            last = view
+        return last
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    folder = tmp_path_factory.mktemp("inside")
+    commands: dict[str, Sequence[str]] = {}
+    plan = Plan(
+        folder=folder,
+        engine=ProcessEngine(CHECKOUT),
+        shard_hosts=4,
+        keep=True,
+        perimeter=True,
+        traits=TRAITS,
+        commands=commands,
+    )
+    with running_cloud(plan) as cloud:
+        assert cloud.perimeter is not None
+        yield Inside(cloud, cloud.perimeter, folder, commands)
+
+
+@pytest.fixture(scope="module")
+def audited(inside: Inside) -> View:
+    """One run of the schedule over the whole fleet."""
+    inside.cloud.upload_list("\n".join(inside.perimeter.farm.hosts).encode())
+    return inside.completed(inside.cloud.fire_schedule())
+
+
+@lab
+def test_the_audit_is_complete_inside_the_perimeter(inside: Inside, audited: View) -> None:
+    assert audited.run.state is RunState.COMPLETED, audited.scans
+    assert {scan.attempt for scan in audited.scans} == {1}
+    assert (audited.problems, inside.perimeter.problems) == ([], [])
+    assert len(audited.scans) == 2, "side by side, each on a machine of its own"
+
+
+def fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field by its path, but for times."""
+
+    def walk(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+        if isinstance(value, dict):
+            for key, each in value.items():
+                if key not in TIMES:
+                    yield from walk(each, f"{path}.{key}")
+        elif isinstance(value, list):
+            yield f"{path} has", len(value)
+            for number, each in enumerate(value):
+                yield from walk(each, f"{path}[{number}]")
+        else:
+            yield path, value
+
+    return dict(walk(record, ""))
+
+
+async def resolved(inside: Inside) -> SiteScanRequest:
+    """What `launch` would hand to a task that goes straight out."""
+    farm = inside.perimeter.farm
+    async with direct_network(farm.settings) as network:
+        found = {host: await network.resolve(host) for host in (*farm.hosts, PKI_HOST)}
+    targets = [SiteTarget(host=host, resolution=found[host]) for host in farm.hosts]
+    issuers = [SiteTarget(host=PKI_HOST, resolution=found[PKI_HOST])]
+    return SiteScanRequest(
+        scan_id="straight",
+        attempt=1,
+        scan_date="2026-01-02T03:04:05Z",
+        targets=targets,
+        issuers=issuers,
+        settings=farm.settings,
+    )
+
+
+def straight_out(inside: Inside, folder: Path) -> dict[str, Any]:
+    """The records of the same fleet by the same auditor, started beside the fleet, without any perimeter."""
+    (folder / "request.json").write_bytes(msgspec.json.encode(asyncio.run(resolved(inside))))
+    process = inside.perimeter.lab.namespaces.start(
+        INTERNET,
+        [sys.executable, "-m", "containers.siteaudit"],
+        environment={
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            "GLOVEBOX_IN": str(folder),
+            "GLOVEBOX_OUT": str(folder),
+        },
+    )
+    assert process.wait(RUN_SECONDS) == 0, (folder / "scanner.log").read_text()
+    records = [json.loads(line) for line in (folder / "report.jsonl").read_text().splitlines()]
+    return {record["FQDN"]: record for record in records}
+
+
+@lab
+def test_each_record_is_that_of_an_audit_straight_out(inside: Inside, audited: View, tmp_path: Path) -> None:
+    paths = inside.cloud.download_files(audited.run, tmp_path / "files")
+    lines = next(path for path in paths if path.name == "output.jsonl").read_text().splitlines()
+    within = {record["FQDN"]: record for record in map(json.loads, lines)}
+    straight = straight_out(inside, tmp_path)
+    assert set(within) == set(straight) == set(inside.perimeter.farm.hosts)
+    for host, record in straight.items():
+        here, there = fields(within[host]), fields(record)
+        differing = {
+            path: (here.get(path), there.get(path))
+            for path in sorted({*here, *there} - {UNSAID, ".scanDate"})
+            if here.get(path) != there.get(path)
+        }
+        assert differing == {}, host
+
+
+@lab
+def test_every_connection_is_a_tunnel_in_the_ledger_with_its_scan(inside: Inside, audited: View) -> None:
+    lines = [line for line in inside.perimeter.ledger() if line["reason"] == "allowed"]
+    assert {line["scan"] for line in lines} == {scan.scan_id for scan in audited.scans}
+    assert inside.perimeter.tunnels().allowed == len(lines) > 50
+    listed = {inside.perimeter.farm.settings.http_port, inside.perimeter.farm.settings.https_port}
+    assert {int(str(line["port"])) for line in lines} == listed
+
+
+# ---------------------------------------------------------------- a hostile scanner
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What a hostile scanner reached: the name of each attempt, and how it ended."""
+
+    outcomes: Mapping[str, str]
+    news: Sequence[tuple[str, Mapping[str, object]]]
+    """Of the lab's journals."""
+
+
+@pytest.fixture(scope="module")
+def tried(inside: Inside, audited: View) -> Tried:
+    farm, machines = inside.perimeter.farm, inside.perimeter.lab.plan.machines
+    own_port = inside.cloud.aws.port
+    buckets = inside.perimeter.engine.buckets
+    scan = audited.scans[0].scan_id
+    handoff = f"{buckets.handoff}.s3.us-east-1.amazonaws.com"
+    table = f"{inside.cloud.deployment.output('ScansTable')}.s3.us-east-1.amazonaws.com"
+    site = farm.addresses["good.fleet.test"]
+    attempts = {
+        "gateway": ["connect", machines[GATEWAY].address, 3129],
+        "emulator on loopback": ["connect", "127.0.0.1", own_port],
+        "emulator by the router": ["connect", "100.64.0.1", own_port],
+        "emulator by the host's address": ["connect", host_address(), own_port],
+        "a site without the gateway": ["connect", site, farm.settings.https_port],
+        "the internet": ["connect", EVIL_ADDRESS, 443],
+        "metadata": ["connect", "169.254.169.254", 80],
+        "another task": ["connect", machines[NEIGHBOUR].address, 443],
+        "and the first machine": ["connect", machines[SCANNER].address, 443],
+        "a name of the internet": ["resolve", "data.evil.example"],
+        "a bucket's name": ["resolve", handoff],
+        "a tunnel without a ticket": ["tunnel", machines[GATEWAY].address, f"{EVIL_ADDRESS}:443"],
+        "list a bucket": ["get", handoff, "/"],
+        "another's request": ["get", handoff, f"/handoff/{scan}/1/request.json"],
+        "the emulator's own pages": ["get", handoff, "/../_ministack/health"],
+        "another bucket": ["get", table, "/"],
+        "the lab's folder": ["list", "/run/lab"],
+        "the run's folder": ["list", str(inside.folder)],
+    }
+    list(inside.perimeter.lab.news())
+    inside.commands["scanner"] = (
+        os.path.realpath(sys.executable),
+        "-c",
+        HOSTILE.read_text(),
+        json.dumps(attempts),
+    )
+    try:
+        order = json.dumps({"hosts": ["good.fleet.test"], "requestedBy": "test"}).encode()
+        inside.cloud.launch(order)
+        path = next(awaited(inside.folder, "tasks/*/volumes/out/tried.json"))
+    finally:
+        inside.commands.clear()
+    # Journals are written within milliseconds of what they tell.
+    time.sleep(0.5)
+    return Tried(json.loads(path.read_text()), list(inside.perimeter.lab.news()))
+
+
+def awaited(folder: Path, pattern: str) -> Iterator[Path]:
+    deadline = time.monotonic() + RUN_SECONDS
+    while time.monotonic() < deadline:
+        yield from folder.glob(pattern)
+        time.sleep(0.1)
+    raise AssertionError(f"no {pattern}")
+
+
+def host_address() -> str:
+    """An address of this machine that is not loopback, if it has one."""
+    command = ["ip", "-4", "-o", "addr", "show", "up", "scope", "global"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    words = said.stdout.split()
+    return words[words.index("inet") + 1].partition("/")[0] if "inet" in words else "192.0.2.2"
+
+
+@lab
+def test_a_task_reaches_the_gateway_and_its_buckets(tried: Tried) -> None:
+    """Else nothing would be proven by what fails."""
+    assert tried.outcomes["gateway"] == "open"
+    assert tried.outcomes["a bucket's name"].startswith("52.")
+
+
+DROPPED = (
+    "emulator by the router", "emulator by the host's address", "a site without the gateway", "the internet",
+    "metadata",
+)  # fmt: skip
+
+
+@lab
+@pytest.mark.parametrize("name", DROPPED)
+def test_what_a_task_may_not_reach_is_dropped_and_journaled(tried: Tried, name: str) -> None:
+    assert tried.outcomes[name] == "dropped"
+    target = tried.outcomes[f"{name} at"]
+    dropped = {
+        f"{event['target']}:{event['port']}"
+        for journal, event in tried.news
+        if journal == "flows" and event["event"] == "dropped"
+    }
+    assert target in dropped
+
+
+@lab
+def test_a_task_reaches_no_other_task(tried: Tried) -> None:
+    """One of the two is itself."""
+    ends = [tried.outcomes["another task"], tried.outcomes["and the first machine"]]
+    assert sorted(ends) == ["dropped", "refused"]
+
+
+@lab
+def test_the_emulator_is_not_on_a_tasks_loopback(tried: Tried) -> None:
+    assert tried.outcomes["emulator on loopback"] == "refused"
+
+
+@lab
+def test_a_question_of_a_name_ends_at_the_dns_firewall(tried: Tried) -> None:
+    assert tried.outcomes["a name of the internet"] == "no such name"
+    queries = [event for journal, event in tried.news if journal == "queries"]
+    assert ("data.evil.example", "BLOCK") in [(event["name"], event["action"]) for event in queries]
+    assert "data.evil.example" not in [event["name"] for journal, event in tried.news if journal == "asked"]
+
+
+@lab
+def test_the_gateway_refuses_who_has_no_ticket_and_says_so(tried: Tried) -> None:
+    assert tried.outcomes["a tunnel without a ticket"].split()[1] == "407"
+    assert "ticket" in [event["reason"] for journal, event in tried.news if journal == "ledger"]
+
+
+@lab
+@pytest.mark.parametrize("name", ["list a bucket", "another's request", "the emulator's own pages"])
+def test_the_endpoint_hands_on_nothing_but_a_tasks_own_work(inside: Inside, tried: Tried, name: str) -> None:
+    assert tried.outcomes[name] == "403"
+    journal = inside.perimeter.lab.journal("s3").read_text().splitlines()
+    refused = [event for event in map(json.loads, journal) if event.get("status") == 403]
+    assert tried.outcomes[f"{name} at"] in [event["path"] for event in refused]
+
+
+@lab
+def test_another_bucket_has_no_name(tried: Tried) -> None:
+    assert tried.outcomes["another bucket"] == "no such name"
+
+
+@lab
+def test_a_task_sees_neither_the_lab_nor_the_run(tried: Tried) -> None:
+    assert tried.outcomes["the lab's folder"] == "[]"
+    assert tried.outcomes["the run's folder"] in ("closed", "absent")
+
+
+@lab
+def test_a_machine_is_free_again_when_its_task_has_ended(inside: Inside, tried: Tried) -> None:
+    for _ in range(100):
+        if not inside.cloud.agent.running:
+            break
+        time.sleep(0.05)
+    assert not inside.perimeter.engine._machines
+    assert len(task_machines(MAX_TASKS)) == MAX_TASKS
+
+
+# ---------------------------------------------------------------- keys, ends, refusals
+
+
+@lab
+def test_the_gateway_reads_new_keys_without_losing_its_listeners(inside: Inside, tried: Tried) -> None:
+    running = inside.perimeter.lab
+    identity = building._identity(inside.cloud.aws, inside.cloud.deployment)
+    log = running.folder / "ledger.log"
+    before = log.read_text().count("Reconfiguring")
+    running.renew(identity)
+    for _ in range(100):
+        if log.read_text().count("Reconfiguring") > before:
+            break
+        time.sleep(0.05)
+    assert log.read_text().count("Reconfiguring") == before + 1
+    assert inside.perimeter.tunnels().allowed > 0
+
+
+@lab
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_command_leaves_nothing_however_it_ends(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "glovebox.cli.main", "up", "--perimeter"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=CHECKOUT
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("Page"):
+                break
+        else:
+            pytest.fail("".join(said))
+        assert any("Perimeter: network namespaces" in line for line in said)
+        ours = descendants(process.pid)
+        assert len(ours) > 10
+        process.send_signal(number)
+        process.communicate(timeout=60)
+    for _ in range(200):
+        left = [pid for pid in ours if Path(f"/proc/{pid}").exists()]
+        if not left:
+            break
+        time.sleep(0.05)
+    assert left == []
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        for child in map(int, path.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hosts", "some.txt"], "has no way to the internet"),
+        (["--engine", "podman"], "boxed processes"),
+    ],
+)
+def test_what_the_perimeter_cannot_do_is_refused(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["up", "--perimeter", *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_machine_that_cannot_build_it_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "why_no_drill", lambda: "not installed: nftables")
+    with pytest.raises(ConfigurationError, match="not installed: nftables"):
+        require_perimeter()
+
+
+BUCKETS = Buckets("https://127.0.0.1:4566", "hand", "hand-results")
+AS_NAMED = "https://hand.s3.us-east-1.amazonaws.com/handoff/a/1/request.json?X-Amz-Signature=1"
+
+
+def test_addresses_of_buckets_are_handed_over_by_name() -> None:
+    url = "https://127.0.0.1:4566/hand/handoff/a/1/request.json?X-Amz-Signature=1"
+    assert BUCKETS.translated(url) == AS_NAMED
+    order = base64.b64encode(b'{"report":{"url":"https://127.0.0.1:4566/hand-results"}}').decode()
+    handed = base64.b64decode(BUCKETS.translated(order))
+    assert handed == b'{"report":{"url":"https://hand-results.s3.us-east-1.amazonaws.com"}}'
+
+
+@pytest.mark.parametrize("value", ["", "plain", "aGVsbG8=", "https://127.0.0.1:4566/handsome/key"])
+def test_what_is_no_address_of_a_bucket_stays_as_it_is(value: str) -> None:
+    assert BUCKETS.translated(value) == value
