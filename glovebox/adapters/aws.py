@@ -31,8 +31,15 @@ _CONFIG = Config(
     signature_version="v4",
 )
 # With any other style botocore signs URLs and forms for S3's global name, which redirects requests about
-# young buckets and refuses them in newer regions.  An endpoint in figures keeps its path style.
-_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+# young buckets and refuses them in newer regions.  In us-east-1 it says the global name in this style as well
+# unless told otherwise, and the scan network resolves the region's names alone.  An endpoint in figures keeps
+# its path style.
+_S3_CONFIG = _CONFIG.merge(
+    Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+    )
+)
 
 
 @overload

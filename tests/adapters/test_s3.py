@@ -116,15 +116,19 @@ def test_a_large_publication_is_streamed_in_parts(s3: S3Client) -> None:
     assert s3.head_object(Bucket="bucket", Key="files/large.zip")["ETag"].strip('"').endswith("-2")
 
 
-@pytest.mark.parametrize("region", ["eu-central-1", "me-central-1"])
+@pytest.mark.parametrize("region", ["eu-central-1", "me-central-1", "us-east-1"])
 def test_what_is_signed_names_the_region(aws: None, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
-    """S3's global name redirects requests about young buckets, which neither inlet nor outlet follows."""
+    """S3's global name redirects requests about young buckets, which neither inlet nor outlet follows.
+
+    Nor does the DNS firewall of the scan network answer for it, in which `ingest` stands as well.
+    """
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     url = S3HandOff(client("s3"), "handoff").readable_url("handoff/s/1/request.json", 60)
     assert urlsplit(url).hostname == f"handoff.s3.{region}.amazonaws.com"
     uploads = S3Uploads(client("s3"), "results", "arn:aws:kms:key")
     form = uploads.form("results/s/1/report.jsonl", content_type="application/json", max_bytes=9, seconds=60)
     assert urlsplit(form.url).hostname == f"results.s3.{region}.amazonaws.com"
+    assert client("s3").meta.endpoint_url == f"https://s3.{region}.amazonaws.com"
 
 
 def test_an_endpoint_in_figures_is_no_part_of_a_name(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
