@@ -203,6 +203,8 @@ class Perimeter(cdk.Stack):
             *(f"{name}.{region}.amazonaws.com" for name in regional),
             f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com",
             *(f"{bucket}.s3.{region}.amazonaws.com" for bucket in buckets),
+            # By this one ECS's agent looks for environment files in us-east-1: its SDK knows that region so.
+            f"{self._storage.handoff.bucket_name}.s3.amazonaws.com",
         ]
 
     # ------------------------------------------------------------ the way out

@@ -49,7 +49,7 @@ class RoleGroups(Construct):
         ]
         to_tables = _tcp(HTTPS, "DynamoDB", destination_prefix_list_id=dynamodb)
         to_buckets = _tcp(HTTPS, "S3", destination_prefix_list_id=s3)
-        # A host list may name any port; which one a connection may have is in its ticket.
+        # The settings of an audit name its ports; which of them a connection may have is in its ticket.
         out = _Egress(
             ip_protocol="tcp",
             from_port=0,

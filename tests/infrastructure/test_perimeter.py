@@ -274,6 +274,7 @@ def test_the_dns_firewall_ends_with_block_all(assembly: Assembly) -> None:
         "prod-region-starport-layer-bucket.s3.region.amazonaws.com",
         "Results.s3.region.amazonaws.com",
         "HandOff.s3.region.amazonaws.com",
+        "HandOff.s3.amazonaws.com",
     }
 
 
