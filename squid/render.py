@@ -29,8 +29,8 @@ AT_THE_DOOR = ("client", "address", "judge", "name", "port", "private", "tripwir
 """Reasons for which a CONNECT on the port that opens TLS is refused."""
 AT_A_SITE = ("site_name", "site_private", "site_judge", "site_too_many")
 INSIDE = (
-    "nested", "scheme", "inner_port", "inner_tripwire", "inner_name", "method", "form", "inner_judge",
-    "inner_private", "other",
+    "nested", "scheme", "inner_port", "inner_tripwire", "inner_name", "method", "connection", "form",
+    "inner_judge", "inner_private", "other",
 )  # fmt: skip
 """Reasons for which a request inside TLS is refused."""
 BEFORE = ("manager", "plain")

@@ -56,6 +56,7 @@ def judge_account_request(claims: AwsApiClaims, request: Request, now: float) ->
     check_authorization(request.authorization, claims.key, now)
     asked = _Asked(request.method, url[2] or "/", url[3] or "", request.target)
     check_query(asked.query)
+    _check_body(request)
     _check_host(claims, label)
     _check_form(label, asked, request.content_type)
     if label == "sts":
@@ -78,6 +79,13 @@ def _check_host(claims: AwsApiClaims, label: str) -> None:
             raise RequestRefusedError("foreign_account")
     elif label not in {"s3", "sts"} and not (label in QUERY or label in REST or label in TARGET_PREFIXES):
         raise RequestRefusedError("unknown_service")
+
+
+def _check_body(request: Request) -> None:
+    """A question has no body: what reads one there would find another operation than was judged."""
+    framed = request.content_length not in {ABSENT, "0"} or request.transfer_encoding != ABSENT
+    if request.method in {"GET", "HEAD"} and framed:
+        raise RequestRefusedError("body_of_question")
 
 
 def _check_form(label: str, asked: _Asked, content_type: str) -> None:
@@ -127,6 +135,9 @@ def _check_operation(label: str, asked: _Asked) -> None:
     _check_signed_route(asked)
     rpc = _SMITHY_RPC.fullmatch(asked.path)
     if asked.target != ABSENT:
+        # The path may name an operation as well; which of the two counts is for nobody to choose.
+        if asked.path != "/":
+            raise RequestRefusedError("unknown_operation")
         _check_target(label, asked, *asked.target.rpartition(".")[::2])
     elif rpc is not None:
         _check_target(label, asked, rpc[1], rpc[2])

@@ -14,6 +14,7 @@ REASONS = {
     "foreign_key": "The request is signed with another key than the scan's.",
     "stale_signature": "The signature is of another day.",
     "credential_in_query": "A credential or signature stands in the query.",
+    "body_of_question": "A GET or HEAD has a body.",
     "form_post": "A form is posted where none belongs.",
     "unauthenticated_operation": "This operation would be answered whoever asks.",
     "writing_operation": "Only operations that read are open.",

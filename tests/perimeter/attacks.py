@@ -419,6 +419,36 @@ def inside_attacks() -> Iterator[Attack]:
             host, host + b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: eA=="
         ),
     )
+    for connection in ("X-Amz-Target", "close, X-Amz-Target", "close\r\nConnection: X-Amz-Target", "Upgrade"):
+        yield inside(
+            4,
+            f"a header that goes no further by Connection {connection!r}",
+            good.replace(host, host + f"\r\nConnection: {connection}".encode()),
+        )
+    form = b"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&WebIdentityToken=c2VjcmV0"
+    question = "https://sts.us-east-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    for name, framing, body in (
+        ("a length", f"Content-Length: {len(form)}", form),
+        ("chunks", "Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(form), form)),
+    ):
+        yield inside(
+            9,
+            f"a form behind a GET, {name}",
+            signed("GET", question).replace(b"\r\n", f"\r\n{framing}\r\n".encode(), 1) + body,
+            "sts.us-east-1.amazonaws.com",
+        )
+    yield inside(
+        13,
+        "one operation in the header, another in the path",
+        signed(
+            "POST",
+            "https://monitoring.us-east-1.amazonaws.com"
+            "/service/GraniteServiceVersion20100801/operation/PutMetricData",
+            body=b"{}",
+            headers={"X-Amz-Target": "GraniteServiceVersion20100801.ListMetrics"},
+        ),
+        "monitoring.us-east-1.amazonaws.com",
+    )
     for method in ("TRACE", "OPTIONS", "PATCH", "PROPFIND", "PURGE"):
         yield inside(4, method, good.replace(b"GET", method.encode(), 1))
     yield inside(4, "HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

@@ -44,6 +44,7 @@ ALLOWED = {
     "query protocol, form": question(EC2, method="POST", content_type=FORM, length="60"),
     "query protocol, get": question(f"{EC2}?Action=DescribeInstances&Version=2016-11-15"),
     "port in the address": question("https://ec2.us-east-1.amazonaws.com:443/", method="POST"),
+    "get with an empty body": question(S3, length="0"),
     "no path": question("https://iam.amazonaws.com", method="POST"),
     "json": question(DYNAMODB, method="POST", target="DynamoDB_20120810.ListTables"),
     "json with a dotted prefix": question(
@@ -178,6 +179,11 @@ REFUSED = {
         "form_post",
         question(S3, method="POST", content_type="multipart/form-data;%20boundary=x"),
     ),
+    "body of a get": (
+        "body_of_question",
+        question(f"{STS}?Action=GetCallerIdentity&Version=2011-06-15", length="9"),
+    ),
+    "chunked body of a head": ("body_of_question", question(S3, method="HEAD", encoding="chunked")),
     "form to a bucket": ("form_post", question(f"{S3}{BUCKET}", method="POST", content_type=FORM)),
     "form to a JSON service": ("form_post", question(DYNAMODB, method="POST", content_type=FORM)),
     "form with a target": (
@@ -234,6 +240,14 @@ REFUSED = {
     ),
     "json without a target": ("unknown_operation", question(DYNAMODB, method="POST")),
     "target by get": ("unknown_operation", question(DYNAMODB, target="DynamoDB_20120810.ListTables")),
+    "json read beside a write in the path": (
+        "unknown_operation",
+        question(
+            f"{DYNAMODB}service/DynamoDB_20120810/operation/PutItem",
+            method="POST",
+            target="DynamoDB_20120810.ListTables",
+        ),
+    ),
     "smithy rpc write": (
         "writing_operation",
         question(f"{DYNAMODB}service/DynamoDB_20120810/operation/PutItem", method="POST"),
