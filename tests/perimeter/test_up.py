@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import os
 import signal
@@ -54,10 +55,8 @@ class Inside:
 
     def completed(self, run_id: str) -> View:
         deadline = time.monotonic() + RUN_SECONDS
-        for view in follow(self.cloud, run_id):
-            assert time.monotonic() < deadline, view
-            last = view
-        return last
+        views = list(itertools.takewhile(lambda _: time.monotonic() < deadline, follow(self.cloud, run_id)))
+        return views[-1]
 
 
 @pytest.fixture(scope="module")
@@ -367,10 +366,8 @@ def test_the_command_leaves_nothing_however_it_ends(number: signal.Signals, tmp_
         assert len(ours) > 10
         process.send_signal(number)
         process.communicate(timeout=60)
-    for _ in range(200):
-        left = [pid for pid in ours if Path(f"/proc/{pid}").exists()]
-        if not left:
-            break
+    deadline = time.monotonic() + 10
+    while (left := [pid for pid in ours if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == []
 
