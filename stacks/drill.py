@@ -14,7 +14,7 @@ from constructs import Construct
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.gateway_keys import IN_USE
 from glovebox_constructs.grants import objects, revisions, tasks
-from glovebox_constructs.role_groups import AWS_PORT, SITE_PORT
+from glovebox_constructs.role_groups import AWS_PORT
 from glovebox_constructs.runtime_function import RuntimeFunction
 from glovebox_constructs.schedule import scheduled
 from stacks.defaults import function_defaults
@@ -66,7 +66,6 @@ class Drill(cdk.Stack):
 
     def _drill(self) -> RuntimeFunction:
         storage, scanners, perimeter = self._storage, self._scanners, self._perimeter
-        gateways = [f"{address}:{SITE_PORT}" for address in perimeter.gateway_addresses]
         flow_logs = [network.flow_log.log_group_name for network in (perimeter.scan, perimeter.egress)]
         return RuntimeFunction(
             self,
@@ -81,7 +80,7 @@ class Drill(cdk.Stack):
                 "DRILLS_BUCKET": storage.drills.bucket_name,
                 "EGRESS_NETWORK": EGRESS_NETWORK,
                 "FLOW_LOGS": cdk.Fn.join(",", flow_logs),
-                "GATEWAYS": ",".join(gateways),
+                "GATEWAYS": ",".join(perimeter.site_gateways),
                 "HANDOFF_BUCKET": storage.handoff.bucket_name,
                 "LEDGER": perimeter.gateway.log_group.log_group_name,
                 "QUERY_LOG": perimeter.dns.log_group.log_group_name,

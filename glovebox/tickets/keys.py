@@ -82,19 +82,6 @@ class KeySet:
             key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo) for key in self.keys.values()
         )
 
-    def with_key(self, key: Ed25519PublicKey) -> KeySet:
-        """These keys and `key`: the first step of a rotation.  Raises ConfigurationError as `of` does."""
-        return KeySet.of([*self.keys.values(), key])
-
-    def without(self, kid: str) -> KeySet:
-        """These keys but `kid`: a rotation's last step, or what to do at once when a private key is lost.
-
-        Raises ConfigurationError where that leaves no key, or where `kid` is none of them.
-        """
-        if kid not in self.keys:
-            raise ConfigurationError(f"There is no key {kid!r}.", fix=f"Name one of {', '.join(self.keys)}.")
-        return KeySet.of(key for known, key in self.keys.items() if known != kid)
-
     def verify(self, user: str, password: str, now: float) -> Claims:
         """The claims of a ticket that is good at `now` (epoch seconds).
 
