@@ -21,7 +21,7 @@ from http.client import HTTPException, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from glovebox.lab.journal import Journal
 from glovebox.local.aws import REGION, LocalAws
@@ -31,6 +31,8 @@ TIMEOUT_SECONDS = 35.0
 FORM_BYTES = 64 << 10
 """What a form has beside its file."""
 _REQUEST = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/request\.json")
+_SIGNED = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Security-Token|Signature)")
+_SCOPE = re.compile(r"[A-Z0-9]+/[0-9]{8}/[a-z0-9-]+/s3/aws4_request")
 _KEPT = ("Content-Type", "Content-Length")
 
 
@@ -114,8 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _readable(self) -> str | None:
         """The bucket, where this asks for a task's request with a signature in the address."""
-        parts = urlsplit(self.path)
-        wanted = _REQUEST.fullmatch(parts.path) and "X-Amz-Signature" in parse_qs(parts.query)
+        path, _, query = self.path.partition("?")
+        wanted = _REQUEST.fullmatch(path) and signed_for_buckets(query)
         bucket = self._bucket()
         return bucket if wanted and bucket == self.endpoint.buckets.handoff else None
 
@@ -166,6 +168,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base class
         """Silent: the journal has it."""
+
+
+def signed_for_buckets(query: str) -> bool:
+    """Whether a signature of S3's stands in `query`, and nothing else.
+
+    The emulator finds the service in the credential and the operation in the query, and does not check
+    other services' signatures: anything more would be a call of theirs, as its root.
+    """
+    fields = parse_qsl(query, keep_blank_values=True)
+    values = dict(fields)
+    return (
+        len(values) == len(fields)
+        and all(map(_SIGNED.fullmatch, values))
+        and "X-Amz-Signature" in values
+        and _SCOPE.fullmatch(values.get("X-Amz-Credential", "")) is not None
+    )
 
 
 @contextmanager
