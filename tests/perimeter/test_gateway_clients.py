@@ -217,6 +217,24 @@ def test_what_is_odd_but_good_goes_only_where_and_as_it_was_judged(gateway: Gate
     assert f"Credential={KEY_ID}/" in authorization
 
 
+def test_only_the_content_type_that_was_judged_goes_on(gateway: Gateway) -> None:
+    """Whoever reads the last of two would find a form that nobody judged."""
+    judged = "application/x-amz-json-1.1; charset=utf-8"
+    raw = signed(
+        "POST",
+        "https://ecs.us-east-1.amazonaws.com/",
+        body=b"{}",
+        headers={
+            "X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters",
+            "Content-Type": judged,
+        },
+    )
+    form = b"Content-Type: multipart/form-data; boundary=b"
+    twice = raw.replace(f"Content-Type: {judged}".encode(), f"Content-Type: {judged}\r\n".encode() + form)
+    assert exchange(gateway, "ecs.us-east-1.amazonaws.com", twice)[0] == 200
+    assert gateway.origin.seen[-1].values("Content-Type") == [judged]
+
+
 def test_the_origin_learns_nothing_of_the_gateway_or_the_ticket(gateway: Gateway) -> None:
     exchange(
         gateway,
