@@ -67,7 +67,7 @@ demo: setup
 	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m 'not prowler' $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler' $(PYTEST)
 
 test-prowler: setup $(PROWLER)/.ready
 	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py $(PYTEST)

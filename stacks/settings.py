@@ -235,9 +235,11 @@ def _shaped(pattern: re.Pattern[str], wanted: str, *, may_be: tuple[str, ...] = 
 
 def _audit_settings(name: str, value: object) -> None:
     try:
-        msgspec.json.decode(str(value), type=AuditSettings)
+        audit = msgspec.json.decode(str(value), type=AuditSettings)
     except msgspec.MsgspecError as error:
         raise _bad(name, value, f"what glovebox/siteaudit/settings.py describes ({error})") from error
+    if audit.allowed_networks or audit.extra_roots or audit.extra_issuers:
+        raise _bad(name, value, "without what is for our own fleet only: its networks, roots and issuers")
 
 
 def _images(name: str, value: object) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,25 +78,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(lacking)
 
 
-TOGETHER = frozenset({"adapters", "e2e", "infrastructure", "perimeter", "policies"})
-"""Folders whose tests share what takes seconds to make (a cloud, templates): with `-n`, one worker has them.
-
-A new one is named here; tests of several folders that share something bear the same `xdist_group` marker.
-"""
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this very hook, and would come first
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker, each test gets its group, all of which the same worker runs."""
-    if hasattr(config, "workerinput"):
-        for item in items:
-            if not item.get_closest_marker("xdist_group"):
-                item.add_marker(pytest.mark.xdist_group(_group(item)))
+ROOMS = (
+    ("perimeter", "perimeter"),
+    ("e2e", "cloud"),
+    ("containers", "cloud"),
+    ("engine/test_engine_hostile", "patience"),
+    ("engine/test_traits", "patience"),
+    ("adapters", "adapters"),
+    ("infrastructure", "templates"),
+    ("policies", "templates"),
+)
+"""Tests that share what takes seconds to make, by the beginning of their path.  With two workers one of them
+runs a room, and the long rooms come first.  What is not named is a room of its own, a file each."""
 
 
-def _group(item: pytest.Item) -> str:
-    """What uses Podman, whose images and containers are one store; else the test's folder or file."""
-    if item.get_closest_marker("containers"):
-        return "containers"
-    place = item.path.relative_to(Path(__file__).parent)
-    return place.parts[0] if place.parts[0] in TOGETHER else str(place)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _room(item.nodeid)[0])
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    # xdist's own groups go by a suffix that it adds to a test's id, and pytest 9.2 takes no suffix any more.
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _room(nodeid)[1]
+
+    return ByRoom(config, log)
+
+
+def _room(nodeid: str) -> tuple[int, str]:
+    """The place of a test's room in the order, and its name."""
+    path = nodeid.partition("::")[0].removeprefix("tests/")
+    named = ((place, room) for place, (start, room) in enumerate(ROOMS) if path.startswith(start))
+    return next(named, (len(ROOMS), path))

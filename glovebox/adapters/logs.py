@@ -23,8 +23,10 @@ class CloudWatchLogs:
         self._client = client
 
     def lines(self, group: str, began: datetime, ended: datetime, terms: Sequence[str]) -> Iterator[str]:
-        # `?"a" ?"b"`: a line with one of these words (Amazon CloudWatch Logs, "Filter pattern syntax").
-        pattern = " ".join(f'?"{term}"' for term in terms)
+        # `?"a" ?"b"`: a line with one of these words, and `"a"` for one alone (CloudWatch Logs, "Filter
+        # pattern syntax").
+        one_of = "?" if len(terms) > 1 else ""
+        pattern = " ".join(f'{one_of}"{term}"' for term in terms)
         count = 0
         with calling("Reading a log"):
             pages = self._client.get_paginator("filter_log_events").paginate(

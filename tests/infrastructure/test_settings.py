@@ -83,6 +83,8 @@ def test_bundles_stand_on_the_c_library_of_their_lambda() -> None:
         ("auditSettings", "{"),
         ("auditSettings", '{"concurency": 10}'),
         ("auditSettings", '{"concurrency": 0}'),
+        ("auditSettings", '{"allowedNetworks": ["10.0.0.0/8"]}'),
+        ("auditSettings", '{"extraRoots": "-----BEGIN CERTIFICATE-----"}'),
         ("images", "[]"),
         ("images", '{"scanner": "' + DIGEST + '"}'),
         ("images", '{"inlet": "latest"}'),
