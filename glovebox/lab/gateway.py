@@ -16,7 +16,8 @@ from glovebox.lab.plan import ORIGIN_ADDRESS, Plan
 from glovebox.tickets.keys import KeySet
 from glovebox.tickets.signer import Signer
 from squid.authority import mint
-from squid.render import TEMPLATE, render
+from squid.hosts import LISTS, hosts_of
+from squid.render import render
 from squid.settings import GatewaySettings
 
 USER = 10_002
@@ -27,16 +28,13 @@ BUCKET = "audited-bucket"
 SITE = "site.example"
 LIFE_SECONDS = 900
 PORTS = (3128, 3129)
-ALLOW_LIST = Path("allow-list") / f"prowler-{REGION}.txt"
+ALLOW_LIST = Path(LISTS.name) / f"prowler-{REGION}.txt"
 _CODE, _STATE = Path("/run/lab/code"), Path("/run/lab/gateway")
 
 
 def hosts() -> list[str]:
     """The allow-list that the gateway of the lab holds."""
-    lines = (
-        TEMPLATE.with_name(str(ALLOW_LIST.parent)).joinpath(ALLOW_LIST.name).read_text("utf-8").splitlines()
-    )
-    return [line for line in lines if line and not line.startswith("#")]
+    return hosts_of(LISTS / ALLOW_LIST.name)
 
 
 @dataclass(frozen=True, slots=True)
