@@ -172,11 +172,15 @@ class ProwlerReport:
         """Prowler's own, at most ten."""
         self.examples: list[str] = []
         self.end = End.EMPTY
+        self.too_large = False
         self.over_limit = False
         """Whether there are more than `MAX_ITEMS`, of which the rest was not read."""
 
     def read(self, data: bytes | mmap.mmap) -> ProwlerReport:
-        """Take in a whole report of at most `MAX_REPORT_BYTES`.  Raises nothing, whatever it holds."""
+        """Take in a whole report; of one with more than `MAX_REPORT_BYTES` nothing.  Raises nothing."""
+        if len(data) > MAX_REPORT_BYTES:
+            self.too_large = True
+            return self
         array = ArrayReader(data)
         for item in array.items():
             if item.number > MAX_ITEMS:
@@ -193,6 +197,8 @@ class ProwlerReport:
     @property
     def troubles(self) -> tuple[str, ...]:
         """Why the report is not whole, one sentence each; none where it is."""
+        if self.too_large:
+            return (f"The report has more than {MAX_REPORT_BYTES:,} bytes; it was not read.",)
         found = [] if self.end is End.WHOLE else [str(self.end)]
         if self.over_limit:
             found.append(f"The report has more than {MAX_ITEMS:,} items; the rest was not read.")

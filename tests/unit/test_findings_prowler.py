@@ -256,6 +256,12 @@ def test_made_up_checks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(found.checks), found.refused) == (3, {Refusal.TOO_MANY_CHECKS: 2})
 
 
+def test_too_large_a_report_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prowler, "MAX_REPORT_BYTES", 10_000)
+    found = read(*(item(bucket(number)) for number in range(10)))
+    assert (found.items, found.troubles) == (0, ("The report has more than 10,000 bytes; it was not read.",))
+
+
 def test_more_items_than_the_limit_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prowler, "MAX_ITEMS", 3)
     found = read(*(item(bucket(number)) for number in range(5)))
