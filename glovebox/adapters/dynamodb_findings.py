@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +59,11 @@ TODO_LIFE: Final = 366 * 86_400
 """A to-do list is done within seconds; a year later nobody comes back for it."""
 _AT_ONCE: Final = 8
 _TRIES: Final = 8
+_SALT_BYTES: Final = 16
+
+
+def _new_salt() -> str:
+    return secrets.token_hex(_SALT_BYTES)
 
 
 class _Blob(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,7 +80,10 @@ class _Head(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
     settled: int = 0
     as_of: int = 0
     bits: int = 0
-    """Pages are by the first `bits` bits of the ids."""
+    """There are two to this power of pages."""
+    salt: str = ""
+    """Random, and unknown to scanners: whoever knew into which page a finding goes could fill one until it
+    breaks."""
     logs: tuple[_Blob, ...] = ()
     """Those that are not yet in every page."""
     todo: _Blob | None = None
@@ -114,12 +123,14 @@ class DynamoFindingStore:
         clock: Callable[[], float] = time.time,
         sleep: Sleep = time.sleep,
         at_once: int = _AT_ONCE,
+        salt: Callable[[], str] = _new_salt,
     ) -> None:
         self._client = client
         self._table = table
         self._clock = clock
         self._sleep = sleep
         self._at_once = at_once
+        self._salt = salt
 
     # ------------------------------------------------------------ reading
 
@@ -175,6 +186,7 @@ class DynamoFindingStore:
             revision=revision,
             settled=head.settled if todo or log else revision,
             as_of=commit.as_of,
+            salt=head.salt or self._salt(),
             logs=(*head.logs, log) if log else head.logs,
             todo=todo,
             hold=commit.hold,
@@ -277,7 +289,7 @@ class DynamoFindingStore:
             return self._regrown(target, stored, bits)
         budget = max(FOLD_BYTES, head.logs[-1].size if head.logs else 0)
         pages = dict(stored.pages)
-        parts = _parted(entries, head.bits)
+        parts = _parted(entries, head)
         for page in sorted(_behind(stored), key=lambda page: pages.get(page, 0)):
             body = pack(parts.get(page, {}))
             budget -= len(body)
@@ -291,10 +303,10 @@ class DynamoFindingStore:
 
     def _regrown(self, target: str, stored: _Stored, bits: int) -> _Head:
         """All pages anew, as there are too many entries for so few."""
-        head = stored.head
-        for page, entries in _parted(stored.ledger.entries, bits).items():
-            self._put_page(target, bits, page, head.revision, pack(entries))
-        return replace(head, bits=bits, logs=())
+        grown = replace(stored.head, bits=bits, logs=())
+        for page, entries in _parted(stored.ledger.entries, grown).items():
+            self._put_page(target, bits, page, grown.revision, pack(entries))
+        return grown
 
     def _put_page(self, target: str, bits: int, page: int, revision: int, body: bytes) -> None:
         self._put_newer(
@@ -413,7 +425,7 @@ class DynamoFindingStore:
             try:
                 self._client.transact_write_items(TransactItems=items)
             except ClientError as error:
-                if error_code(error) != "TransactionCanceledException":
+                if not _is_conflict(error):
                     raise
                 raise ConflictError(conflict) from error
 
@@ -440,7 +452,7 @@ def _assembled(items: Mapping[str, Mapping[str, object]]) -> _Stored | None:
         changes = dict(unpack(body))
         changed[log.revision] = frozenset(changes)
         for key, entry in changes.items():
-            if log.revision <= pages.get(_page(key, head.bits), 0):
+            if log.revision <= pages.get(_page(key, head), 0):
                 continue
             if entry is None:
                 entries.pop(key, None)
@@ -478,8 +490,11 @@ def _page_name(bits: int, page: int) -> str:
     return f"ledger#page#{bits:02d}#{page:04d}"
 
 
-def _page(key: bytes, bits: int) -> int:
-    return int.from_bytes(key[:2], "big") >> (16 - bits)
+def _page(key: bytes, head: _Head) -> int:
+    if not head.bits:
+        return 0
+    digest = hashlib.blake2b(key, key=head.salt.encode(), digest_size=2).digest()
+    return int.from_bytes(digest, "big") >> (16 - head.bits)
 
 
 def _bits(entries: int) -> int:
@@ -487,11 +502,11 @@ def _bits(entries: int) -> int:
     return max(-(-entries // PAGE_ENTRIES) - 1, 0).bit_length()
 
 
-def _parted(entries: Mapping[bytes, Entry], bits: int) -> dict[int, dict[bytes, Entry | None]]:
+def _parted(entries: Mapping[bytes, Entry], head: _Head) -> dict[int, dict[bytes, Entry | None]]:
     """Entries by page, each page's sorted, so that equal entries make equal bytes."""
     parts: dict[int, dict[bytes, Entry | None]] = {}
     for key in sorted(entries):
-        parts.setdefault(_page(key, bits), {})[key] = entries[key]
+        parts.setdefault(_page(key, head), {})[key] = entries[key]
     return parts
 
 
@@ -500,18 +515,18 @@ def _behind(stored: _Stored) -> set[int]:
     return {
         page
         for revision, ids in stored.changed.items()
-        for page in {_page(key, stored.head.bits) for key in ids}
+        for page in {_page(key, stored.head) for key in ids}
         if stored.pages.get(page, 0) < revision
     }
 
 
 def _missing(stored: _Stored, page: int) -> set[int]:
     """Revisions that this page does not hold yet."""
-    bits, upto = stored.head.bits, stored.pages.get(page, 0)
+    upto = stored.pages.get(page, 0)
     return {
         revision
         for revision, ids in stored.changed.items()
-        if revision > upto and any(_page(key, bits) == page for key in ids)
+        if revision > upto and any(_page(key, stored.head) == page for key in ids)
     }
 
 
@@ -648,6 +663,16 @@ def _bytes(value: object) -> bytes:
     if not isinstance(raw, (bytes, bytearray)):
         raise UpstreamError("A ledger's item holds no bytes.", fix="See who else writes the table.")
     return bytes(raw)
+
+
+def _is_conflict(error: ClientError) -> bool:
+    """Whether a transaction was cancelled for somebody else's write, and not for want of throughput."""
+    if error_code(error) != "TransactionCanceledException":
+        return False
+    # The stubs know no response of this one error.
+    response: Any = error.response
+    codes = {reason.get("Code") for reason in response.get("CancellationReasons", [])}
+    return codes <= {"ConditionalCheckFailed", "TransactionConflict", "None", None}
 
 
 def _unless_conditional(error: ClientError) -> None:

@@ -34,6 +34,8 @@ MAX_TRACKED: Final = 100_000
 MAX_ACCEPTANCE_DAYS: Final = 366
 MAX_REASON: Final = 1_000
 MAX_OWNER: Final = 200
+MAX_NAMED: Final = 10
+"""Services in one sentence."""
 RESOLVED_LIFE: Final = 400 * 86_400
 """Seconds after which a resolved finding is forgotten: a year of trends, and a month to look at it."""
 
@@ -150,7 +152,7 @@ def compare(ledger: Ledger, seen: Seen, scan: ScanFacts, now: int) -> Outcome:
     quality, reasons, hold = scan.quality, scan.reasons, ledger.hold
     trouble: str | None
     if silent:
-        reasons = (*reasons, f"The report says nothing about: {', '.join(silent)}.")
+        reasons = (*reasons, f"The report says nothing about: {_some(silent)}.")
         quality, trouble = Quality.PARTIAL, reasons[-1]
         waiting = {key: entry for key, entry in gone.items() if entry.service in silent}
     else:
@@ -174,6 +176,11 @@ def compare(ledger: Ledger, seen: Seen, scan: ScanFacts, now: int) -> Outcome:
         as_of=ledger.as_of if scan.quality is Quality.FAILED else scan.at,
         over_limit=over_limit,
     )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def after(entries: Entries, changes: Mapping[bytes, Change]) -> dict[bytes, Entry]:

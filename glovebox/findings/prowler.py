@@ -56,7 +56,7 @@ MAX_EXAMPLE: Final = 160
 MUTED: Final = 3
 """OCSF's `status_id` Suppressed."""
 
-_CHECK: Final = re.compile(r"[a-z][a-z0-9]{0,40}(?:_[a-z0-9]{1,60}){1,24}")
+_CHECK: Final = re.compile(r"(?=.{3,128}\Z)[a-z][a-z0-9]{0,30}(?:_[a-z0-9]{1,60})+")
 _REGION: Final = re.compile(r"global|[a-z]{2}(?:-[a-z]{1,10}){1,3}-[0-9]{1,2}")
 
 

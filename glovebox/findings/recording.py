@@ -18,7 +18,7 @@ from glovebox.findings.judging import Judgement
 from glovebox.findings.ledger import Ledger
 from glovebox.findings.life import Changes, Coverage, Outcome, Quality, ScanFacts
 from glovebox.findings.model import Acceptance, CheckText
-from glovebox.findings.prowler import ProwlerReport
+from glovebox.findings.prowler import MAX_CHECKS, ProwlerReport
 from glovebox.findings.store import Commit, FindingStore, ScanRecord, tally
 
 MAX_TRIES: Final = 8
@@ -144,9 +144,11 @@ def _new_texts(before: Ledger, outcome: Outcome, report: ProwlerReport | None) -
     """Texts of checks with findings: where there is none, or another one and the report is believed."""
     if report is None or outcome.stale:
         return {}
-    wanted = {each.check for each in report.observations.values()}
-    if outcome.quality is not Quality.COMPLETE:
-        wanted -= before.checks.keys()
+    found = {each.check for each in report.observations.values()}
+    room = MAX_CHECKS - len(before.checks)
+    wanted = {*sorted(found - before.checks.keys())[:room]} if room > 0 else set[str]()
+    if outcome.quality is Quality.COMPLETE:
+        wanted |= found & before.checks.keys()
     return {
         check: text
         for check, text in report.checks.items()

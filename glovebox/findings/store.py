@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from glovebox.findings.ledger import Hold, Ledger
 from glovebox.findings.life import Changes, Quality, after
 from glovebox.findings.model import CheckText, Finding, Severity, State
+
+MAX_SERVICES: Final = 200
+"""Counted by name; Prowler knows 91 for AWS."""
+OTHERS: Final = "others"
 
 
 class Tally(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -126,7 +130,7 @@ def tally(ledger: Ledger) -> Tally:
             services.setdefault(entry.service, Counter())[entry.severity] += 1
     return Tally(
         states={state.value: _in_words(states[state]) for state in State if state in states},
-        services={service: _in_words(services[service]) for service in sorted(services)},
+        services={service: _in_words(counts) for service, counts in _largest(services)},
         held=held,
     )
 
@@ -151,6 +155,14 @@ def chosen(
         and (held is None or entry.held is held)
     ]
     return [key for _, _, key in sorted(found)]
+
+
+def _largest(services: dict[str, Counter[Severity]]) -> list[tuple[str, Counter[Severity]]]:
+    """By name; beyond `MAX_SERVICES` the smallest together, as made-up names must not fill the item."""
+    by_size = sorted(services, key=lambda service: (-services[service].total(), service))
+    named, rest = sorted(by_size[:MAX_SERVICES]), by_size[MAX_SERVICES:]
+    found = [(service, services[service]) for service in named]
+    return [*found, (OTHERS, sum((services[each] for each in rest), Counter()))] if rest else found
 
 
 def _in_words(counts: Counter[Severity]) -> dict[str, int]:

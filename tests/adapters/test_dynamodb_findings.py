@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from glovebox.adapters import dynamodb_findings
 from glovebox.adapters.aws import client
@@ -17,11 +18,11 @@ from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.errors import ConflictError, NotFoundError, UpstreamError
 from glovebox.findings import life, recording
 from glovebox.findings.judging import judge
-from glovebox.findings.ledger import Ledger
+from glovebox.findings.ledger import Ledger, unpack
 from glovebox.findings.life import Quality
 from glovebox.findings.model import Acceptance, Observation, Severity, State
 from glovebox.findings.prowler import ProwlerReport
-from glovebox.findings.store import ScanRecord, chosen, tally
+from glovebox.findings.store import MAX_SERVICES, OTHERS, ScanRecord, chosen, tally
 from tests import prowler
 from tests.findings import (
     DAY,
@@ -39,6 +40,10 @@ from tests.small_dynamodb import SmallDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+def salt() -> str:
+    return "salt"
 
 
 @pytest.fixture
@@ -78,7 +83,7 @@ def states(store: DynamoFindingStore) -> dict[str, str]:
 def on(table: object) -> DynamoFindingStore:
     """A store on something that answers as DynamoDB's client does."""
     stand_in: Any = table
-    return DynamoFindingStore(stand_in, TABLE, clock=lambda: 0.0, sleep=lambda _: None, at_once=1)
+    return DynamoFindingStore(stand_in, TABLE, clock=lambda: 0.0, sleep=lambda _: None, at_once=1, salt=salt)
 
 
 def items(table: DynamoDBClient) -> dict[str, Any]:
@@ -247,7 +252,7 @@ def test_pages_and_logs_give_the_ledger_that_was_committed(small: None) -> None:
 def test_the_small_table_is_what_moto_makes(small: None, table: DynamoDBClient) -> None:
     """Or storms and figures on the small one would say nothing."""
     little = SmallDynamoDB()
-    for store in (DynamoFindingStore(table, TABLE, clock=lambda: 0.0), on(little)):
+    for store in (DynamoFindingStore(table, TABLE, clock=lambda: 0.0, salt=salt), on(little)):
         for day, numbers in enumerate(([1, 2, 3], [2, 3], [1, 2, 3, 4], [], range(30), range(5))):
             ingest(store, day, *(observation(number) for number in numbers))
         recording.release(store, TARGET, by="ann", now=START + 9 * DAY)
@@ -300,6 +305,91 @@ def test_a_ledger_that_changes_while_it_is_read_is_one_that_was(small: None) -> 
         revisions.append(found.revision - day)
     # Some reads were torn so that they had to be repeated, others only saw what had been.
     assert set(revisions) == {0, 1}
+
+
+class Late(SmallDynamoDB):
+    """Somebody is about to write a page, and is held up until others have gone on for days."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def put_item(self, **call: Any) -> dict[str, Any]:
+        if self.meanwhile is not None and call["Item"]["item"]["S"].startswith("ledger#page#"):
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return super().put_item(**call)
+
+
+def test_a_page_that_is_written_late_takes_nothing_back(small: None) -> None:
+    table = Late()
+    store = on(table)
+    for day in range(6):
+        ingest(store, day, *(observation(number) for number in range(day * 5 + 5)))
+
+    def days() -> None:
+        for day in range(7, 27):
+            ingest(store, day, *(observation(number) for number in range(day, 40)))
+
+    table.meanwhile = days
+    ingest(store, 6, *(observation(number) for number in range(35)))
+    assert table.meanwhile is None
+    store.settle(TARGET)
+    ledger = store.ledger(TARGET)
+    gone = {observation(number).id for number in range(26)}
+    assert {key for key, entry in ledger.entries.items() if entry.state is State.RESOLVED} == gone
+    assert Counter(states(store).values()) == {"resolved": 26, "open": 14}
+
+
+def test_pages_cannot_be_filled_by_choice_of_names(small: None) -> None:
+    """Identities can be ground to begin alike; where they go depends on a salt of the table."""
+    table = SmallDynamoDB()
+    alike = [replace(observation(number), id=bytes(18) + bytes([7, number])) for number in range(64)]
+    for day in range(3):
+        ingest(on(table), day, *alike[: 32 + day * 16])
+    sizes = [
+        len(list(unpack(item["body"]["B"])))
+        for name, item in table.partitions[TARGET].items()
+        if name.startswith("ledger#page#")
+    ]
+    assert len(sizes) >= 8
+    assert max(sizes) <= 16
+
+
+def test_made_up_services_do_not_fill_the_head() -> None:
+    made_up = [observation(0, check=f"service{number}_check") for number in range(300)]
+    found = tally(life_of(made_up))
+    assert len(found.services) == MAX_SERVICES + 1
+    assert found.services[OTHERS] == {"high": 100}
+
+
+def life_of(observations: list[Observation]) -> Ledger:
+    changes = life.compare(Ledger(), seen(*observations), facts(0), START).changes
+    return Ledger(entries=life.after({}, changes))
+
+
+def test_made_up_checks_leave_no_texts_beyond_a_limit(
+    store: DynamoFindingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording, "MAX_CHECKS", 5)
+    for day in range(3):
+        checks = [f"s3_made_up_{number}" for number in range(day * 4, day * 4 + 4)]
+        report = ProwlerReport(prowler.BINDING).read(
+            prowler.report(prowler.item(check=check) for check in checks)
+        )
+        verdict = judge(report, account=prowler.ACCOUNT, coverage=prowler.COVERAGE)
+        recording.record(
+            store,
+            TARGET,
+            verdict,
+            scan_id=scan_id(day),
+            at=START + day * DAY,
+            coverage=prowler.COVERAGE,
+            now=START,
+            report=report,
+        )
+    assert len(store.ledger(TARGET).checks) == 5
+    assert len(store.ledger(TARGET).entries) == 12
 
 
 def test_a_lost_to_do_list_is_told(store: DynamoFindingStore, table: DynamoDBClient) -> None:
