@@ -73,6 +73,7 @@ contracts: setup
 check: lint types contracts test
 
 bench: setup
+	$(BIN)/python -m bench.findings
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 synth: setup
