@@ -23,22 +23,44 @@ import hashlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from botocore.exceptions import ClientError
-from msgspec import Struct
 from msgspec.structs import replace
 
 from glovebox.adapters.aws import calling, error_code
 from glovebox.adapters.dynamodb import READ_BATCH, Item, Sleep, Wire, from_wire, in_chunks, read_all, to_wire
+from glovebox.adapters.findings_items import (
+    Blob,
+    Head,
+    Row,
+    Stored,
+    as_shown,
+    assembled,
+    behind,
+    bits_for,
+    digests_of,
+    finding_of,
+    log_name,
+    log_pieces,
+    missing,
+    page_name,
+    part_names,
+    parted,
+    raw_bytes,
+    row_changes,
+    spent,
+    todo_name,
+    todo_pieces,
+    written_texts,
+)
 from glovebox.errors import ConflictError, UpstreamError
-from glovebox.findings.ledger import Entry, Hold, Ledger, pack, squeeze, unpack, unsqueeze
-from glovebox.findings.life import RESOLVED_LIFE, Change
-from glovebox.findings.model import Acceptance, CheckText, Finding, Severity, State
-from glovebox.findings.store import Commit, ScanRecord, Tally, TargetSummary
+from glovebox.findings.ledger import Ledger, pack, squeeze, unsqueeze
+from glovebox.findings.model import Finding
+from glovebox.findings.store import Commit, ScanRecord, TargetSummary
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -46,11 +68,6 @@ if TYPE_CHECKING:
 BY_KIND: Final = "by-kind"
 """The index of heads alone (hash `kind`, range `target`): no other item has a `kind`."""
 TARGET: Final = "target"
-LOG: Final = "ledger#log#"
-PART_BYTES: Final = 350_000
-"""Of one item; DynamoDB's limit is 400 KB."""
-PAGE_ENTRIES: Final = 4_000
-"""About 100 KB a page: few to read, and small enough to be written one by one."""
 FOLD_AFTER: Final = 4
 """Logs that may wait before pages are written."""
 FOLD_BYTES: Final = 250_000
@@ -64,52 +81,6 @@ _SALT_BYTES: Final = 16
 
 def _new_salt() -> str:
     return secrets.token_hex(_SALT_BYTES)
-
-
-class _Blob(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was written under names made of its content."""
-
-    revision: int
-    digest: str
-    parts: int
-    size: int
-
-
-class _Head(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    revision: int = 0
-    settled: int = 0
-    as_of: int = 0
-    bits: int = 0
-    """There are two to this power of pages."""
-    salt: str = ""
-    """Random, and unknown to scanners: whoever knew into which page a finding goes could fill one until it
-    breaks."""
-    logs: tuple[_Blob, ...] = ()
-    """Those that are not yet in every page."""
-    todo: _Blob | None = None
-    hold: Hold | None = None
-    tally: Tally = Tally(states={}, services={})
-
-
-class _Row(Struct, array_like=True):
-    """What to write into one item: attributes set and removed."""
-
-    item: str
-    sets: dict[str, str | int]
-    removes: list[str]
-
-
-class _Stored(Struct, frozen=True, kw_only=True):
-    """The items of a ledger, as read in one go."""
-
-    head: _Head
-    ledger: Ledger
-    pages: dict[int, int]
-    """Up to which revision each page is."""
-    logs: tuple[str, ...]
-    """The names of all log items there are, also of commits that were not made."""
-    changed: dict[int, frozenset[bytes]]
-    """The ids that each live log changes, by its revision."""
 
 
 class DynamoFindingStore:
@@ -156,7 +127,7 @@ class DynamoFindingStore:
             # A row without a check is one that a settling has not filled yet.
             if "check" in (row := rows.get(f"finding#{key.hex()}", {})):
                 text = texts.get(f"check#{row['check']}")
-                found.append(_shown(_finding(target, key, row, text), as_of))
+                found.append(as_shown(finding_of(target, key, row, text), as_of))
         return found
 
     def targets(self) -> Sequence[TargetSummary]:
@@ -179,8 +150,10 @@ class DynamoFindingStore:
         if head.revision != before.revision or head.settled != head.revision:
             raise ConflictError(f"The ledger of {target} is not the one that was read.")
         revision = before.revision + 1
-        log = self._write_blob(target, _log_name(revision), revision, _log(commit))
-        todo = self._write_blob(target, _todo_name(revision), revision, _todo(_rows(before, commit)))
+        log = self._write_blob(target, log_name(revision), revision, log_pieces(commit))
+        todo = self._write_blob(
+            target, todo_name(revision), revision, todo_pieces(row_changes(before, commit))
+        )
         after = replace(
             head,
             revision=revision,
@@ -194,7 +167,7 @@ class DynamoFindingStore:
         )
         self._commit(target, head, after, commit.scan)
 
-    def _commit(self, target: str, before: _Head, after: _Head, scan: ScanRecord | None) -> None:
+    def _commit(self, target: str, before: Head, after: Head, scan: ScanRecord | None) -> None:
         writes: list[Wire] = [{"Put": self._put_head(target, before, after)}]
         if scan is not None:
             put = self._put({**msgspec.to_builtins(scan), "target": target, "item": f"scan#{scan.scan_id}"})
@@ -216,43 +189,43 @@ class DynamoFindingStore:
             self._swap_head(target, head, settled)
         except ConflictError:
             return
-        self._delete(target, _spent(stored.logs, settled))
+        self._delete(target, spent(stored.logs, settled))
         if settled.bits != head.bits:
-            self._delete(target, (_page_name(head.bits, page) for page in stored.pages))
+            self._delete(target, (page_name(head.bits, page) for page in stored.pages))
 
-    def _do(self, target: str, head: _Head) -> None:
+    def _do(self, target: str, head: Head) -> None:
         """Write what the last commit changes in findings and texts."""
         digests: dict[str, bytes] = {}
 
-        def write(row: _Row) -> None:
+        def write(row: Row) -> None:
             self._write_row(target, row, head.revision)
 
         with ThreadPoolExecutor(self._at_once) as pool:
             for rows in self._todo(target, head):
                 # Drawing the results raises what a thread raised.
                 list(pool.map(write, rows))
-                digests |= _written_texts(rows)
+                digests |= written_texts(rows)
         if digests:
-            checks = {**_digests(self._get(target, "ledger#checks") or {}), **digests}
+            checks = {**digests_of(self._get(target, "ledger#checks") or {}), **digests}
             body = squeeze({check: checks[check] for check in sorted(checks)})
             self._put_newer(
                 {"target": target, "item": "ledger#checks", "revision": head.revision, "body": body}
             )
 
-    def _todo(self, target: str, head: _Head) -> Iterator[list[_Row]]:
+    def _todo(self, target: str, head: Head) -> Iterator[list[Row]]:
         """The last commit's to-do list, part by part."""
         if head.todo is None:
             return
-        for name in _part_names(_todo_name(head.revision), head.todo):
+        for name in part_names(todo_name(head.revision), head.todo):
             found = self._get(target, name)
             if found is None:
                 raise UpstreamError(
                     f"A part of the to-do list of {target}, revision {head.revision}, is not there.",
                     fix="Restore the table to a moment within a year of that scan.",
                 )
-            yield msgspec.msgpack.decode(unsqueeze(_bytes(found["body"])), type=list[_Row])
+            yield msgspec.msgpack.decode(unsqueeze(raw_bytes(found["body"])), type=list[Row])
 
-    def _write_row(self, target: str, row: _Row, revision: int) -> None:
+    def _write_row(self, target: str, row: Row, revision: int) -> None:
         sets = {**row.sets, "revision": revision}
         # `firstSeen` stays what it was: the day of the row's first write.
         terms = [
@@ -278,19 +251,19 @@ class DynamoFindingStore:
 
     # ------------------------------------------------------------ pages and logs
 
-    def _folded(self, target: str, stored: _Stored) -> _Head:
+    def _folded(self, target: str, stored: Stored) -> Head:
         """The head once enough pages are up to date: those that are furthest behind, within the budget."""
         head, entries = stored.head, stored.ledger.entries
         waiting = sum(log.size for log in head.logs)
         if len(head.logs) < FOLD_AFTER and waiting < FOLD_BYTES:
             return head
-        bits = _bits(len(entries))
+        bits = bits_for(len(entries))
         if bits > head.bits:
             return self._regrown(target, stored, bits)
         budget = max(FOLD_BYTES, head.logs[-1].size if head.logs else 0)
         pages = dict(stored.pages)
-        parts = _parted(entries, head)
-        for page in sorted(_behind(stored), key=lambda page: pages.get(page, 0)):
+        parts = parted(entries, head)
+        for page in sorted(behind(stored), key=lambda page: pages.get(page, 0)):
             body = pack(parts.get(page, {}))
             budget -= len(body)
             if budget < 0:
@@ -298,26 +271,24 @@ class DynamoFindingStore:
             self._put_page(target, head.bits, page, head.revision, body)
             pages[page] = head.revision
         current = replace(stored, pages=pages)
-        needed = {revision for page in _behind(current) for revision in _missing(current, page)}
+        needed = {revision for page in behind(current) for revision in missing(current, page)}
         return replace(head, logs=tuple(log for log in head.logs if log.revision in needed))
 
-    def _regrown(self, target: str, stored: _Stored, bits: int) -> _Head:
+    def _regrown(self, target: str, stored: Stored, bits: int) -> Head:
         """All pages anew, as there are too many entries for so few."""
         grown = replace(stored.head, bits=bits, logs=())
-        for page, entries in _parted(stored.ledger.entries, grown).items():
+        for page, entries in parted(stored.ledger.entries, grown).items():
             self._put_page(target, bits, page, grown.revision, pack(entries))
         return grown
 
     def _put_page(self, target: str, bits: int, page: int, revision: int, body: bytes) -> None:
-        self._put_newer(
-            {"target": target, "item": _page_name(bits, page), "revision": revision, "body": body}
-        )
+        self._put_newer({"target": target, "item": page_name(bits, page), "revision": revision, "body": body})
 
-    def _stored(self, target: str) -> _Stored:
+    def _stored(self, target: str) -> Stored:
         """The whole ledger.  A fold or a commit that goes on meanwhile shows, and then it is read again."""
         for turn in range(_TRIES):
             items = {str(item["item"]): item for item in self._query(target, "ledger#")}
-            stored = _assembled(items)
+            stored = assembled(items)
             if stored is not None:
                 return stored
             self._sleep(0.02 * 2**turn * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load only
@@ -325,26 +296,26 @@ class DynamoFindingStore:
 
     # ------------------------------------------------------------ blobs
 
-    def _write_blob(self, target: str, name: str, revision: int, pieces: Sequence[bytes]) -> _Blob | None:
+    def _write_blob(self, target: str, name: str, revision: int, pieces: Sequence[bytes]) -> Blob | None:
         """Content under names of its own, so that two writers of one revision are in nobody's way."""
         if not pieces:
             return None
         digest = hashlib.sha256(b"".join(pieces)).hexdigest()[:32]
         size = sum(map(len, pieces))
-        blob = _Blob(revision=revision, digest=digest, parts=len(pieces), size=size)
+        blob = Blob(revision=revision, digest=digest, parts=len(pieces), size=size)
         expires = {"expires": int(self._clock()) + TODO_LIFE} if name.startswith("todo#") else {}
-        for part, piece in zip(_part_names(name, blob), pieces, strict=True):
+        for part, piece in zip(part_names(name, blob), pieces, strict=True):
             with calling("Writing a log"):
                 self._client.put_item(**self._put({"target": target, "item": part, "body": piece, **expires}))
         return blob
 
     # ------------------------------------------------------------ the calls
 
-    def _head(self, target: str) -> _Head:
+    def _head(self, target: str) -> Head:
         found = self._get(target, "ledger#head")
-        return _Head() if found is None else msgspec.convert(found, _Head)
+        return Head() if found is None else msgspec.convert(found, Head)
 
-    def _put_head(self, target: str, before: _Head, after: _Head) -> Wire:
+    def _put_head(self, target: str, before: Head, after: Head) -> Wire:
         item = {**msgspec.to_builtins(after), "target": target, "item": "ledger#head", "kind": TARGET}
         # Always written, so that the conditions can name them.
         item |= {"revision": after.revision, "settled": after.settled, "asOf": after.as_of}
@@ -358,7 +329,7 @@ class DynamoFindingStore:
             "ExpressionAttributeValues": to_wire(values),
         }
 
-    def _swap_head(self, target: str, before: _Head, after: _Head) -> None:
+    def _swap_head(self, target: str, before: Head, after: Head) -> None:
         with calling("Settling a ledger"):
             try:
                 self._client.put_item(**self._put_head(target, before, after))
@@ -428,241 +399,6 @@ class DynamoFindingStore:
                 if not _is_conflict(error):
                     raise
                 raise ConflictError(conflict) from error
-
-
-# ---------------------------------------------------------------- items and values
-
-
-def _assembled(items: Mapping[str, Mapping[str, object]]) -> _Stored | None:
-    """A ledger out of its items; `None` where they are of different moments."""
-    head = msgspec.convert(items.get("ledger#head", {}), _Head)
-    entries: dict[bytes, Entry] = {}
-    pages: dict[int, int] = {}
-    for page in range(2**head.bits):
-        if (item := items.get(_page_name(head.bits, page))) is not None:
-            pages[page] = msgspec.convert(item["revision"], int)
-            if pages[page] > head.revision:
-                return None
-            entries.update(_present(_bytes(item["body"])))
-    changed: dict[int, frozenset[bytes]] = {}
-    for log in head.logs:
-        body = _joined(items, log)
-        if body is None:
-            return None
-        changes = dict(unpack(body))
-        changed[log.revision] = frozenset(changes)
-        for key, entry in changes.items():
-            if log.revision <= pages.get(_page(key, head), 0):
-                continue
-            if entry is None:
-                entries.pop(key, None)
-            else:
-                entries[key] = entry
-    ledger = Ledger(
-        revision=head.revision,
-        as_of=head.as_of,
-        entries=entries,
-        checks=_digests(items.get("ledger#checks", {})),
-        hold=head.hold,
-    )
-    logs = tuple(name for name in items if name.startswith(LOG))
-    return _Stored(head=head, ledger=ledger, pages=pages, logs=logs, changed=changed)
-
-
-def _joined(items: Mapping[str, Mapping[str, object]], log: _Blob) -> bytes | None:
-    names = list(_part_names(_log_name(log.revision), log))
-    if any(name not in items for name in names):
-        return None
-    return b"".join(_bytes(items[name]["body"]) for name in names)
-
-
-def _present(body: bytes) -> Iterator[tuple[bytes, Entry]]:
-    return ((key, entry) for key, entry in unpack(body) if entry is not None)
-
-
-def _digests(item: Mapping[str, object]) -> dict[str, bytes]:
-    if "body" not in item:
-        return {}
-    return msgspec.msgpack.decode(unsqueeze(_bytes(item["body"])), type=dict[str, bytes])
-
-
-def _page_name(bits: int, page: int) -> str:
-    return f"ledger#page#{bits:02d}#{page:04d}"
-
-
-def _page(key: bytes, head: _Head) -> int:
-    if not head.bits:
-        return 0
-    digest = hashlib.blake2b(key, key=head.salt.encode(), digest_size=2).digest()
-    return int.from_bytes(digest, "big") >> (16 - head.bits)
-
-
-def _bits(entries: int) -> int:
-    """So that a page holds about `PAGE_ENTRIES`, or half as many."""
-    return max(-(-entries // PAGE_ENTRIES) - 1, 0).bit_length()
-
-
-def _parted(entries: Mapping[bytes, Entry], head: _Head) -> dict[int, dict[bytes, Entry | None]]:
-    """Entries by page, each page's sorted, so that equal entries make equal bytes."""
-    parts: dict[int, dict[bytes, Entry | None]] = {}
-    for key in sorted(entries):
-        parts.setdefault(_page(key, head), {})[key] = entries[key]
-    return parts
-
-
-def _behind(stored: _Stored) -> set[int]:
-    """Pages that a log changes and that do not hold it yet."""
-    return {
-        page
-        for revision, ids in stored.changed.items()
-        for page in {_page(key, stored.head) for key in ids}
-        if stored.pages.get(page, 0) < revision
-    }
-
-
-def _missing(stored: _Stored, page: int) -> set[int]:
-    """Revisions that this page does not hold yet."""
-    upto = stored.pages.get(page, 0)
-    return {
-        revision
-        for revision, ids in stored.changed.items()
-        if revision > upto and any(_page(key, stored.head) == page for key in ids)
-    }
-
-
-def _log(commit: Commit) -> list[bytes]:
-    """The packed entries of a commit, in the order of their ids; nothing where it changes none."""
-    if not commit.changes:
-        return []
-    body = pack({key: commit.changes[key].entry for key in sorted(commit.changes)})
-    return [body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES)]
-
-
-def _todo(rows: Iterable[_Row]) -> list[bytes]:
-    """The rows in parts that each fit an item even where nothing of them compresses."""
-    parts: list[bytes] = []
-    part: list[_Row] = []
-    room = PART_BYTES - 20_000
-    for row in rows:
-        size = len(msgspec.msgpack.encode(row))
-        if part and size > room:
-            parts.append(squeeze(part))
-            part, room = [], PART_BYTES - 20_000
-        part.append(row)
-        room -= size
-    return [*parts, squeeze(part)] if part else parts
-
-
-def _written_texts(rows: Iterable[_Row]) -> dict[str, bytes]:
-    return {
-        row.item.removeprefix("check#"): bytes.fromhex(str(row.sets["digest"]))
-        for row in rows
-        if "digest" in row.sets
-    }
-
-
-def _log_name(revision: int) -> str:
-    return f"{LOG}{revision:010d}"
-
-
-def _spent(names: Iterable[str], head: _Head) -> list[str]:
-    """Logs that every page holds, and those of commits that somebody else was faster to make.
-
-    Of the next revision some may be under way.
-    """
-    live = {name for log in head.logs for name in _part_names(_log_name(log.revision), log)}
-    return [name for name in names if name not in live and name < _log_name(head.revision + 1)]
-
-
-def _todo_name(revision: int) -> str:
-    return f"todo#{revision:010d}"
-
-
-def _part_names(name: str, blob: _Blob) -> Iterator[str]:
-    return (f"{name}#{blob.digest}#{part:04d}" for part in range(blob.parts))
-
-
-def _rows(before: Ledger, commit: Commit) -> Iterator[_Row]:
-    for check, text in sorted(commit.texts.items()):
-        body = msgspec.json.encode(text).decode()
-        yield _Row(f"check#{check}", {"text": body, "digest": text.digest.hex()}, [])
-    for key, change in sorted(commit.changes.items()):
-        known = before.entries.get(key)
-        if change.entry is not None and (known is None or _visible(known) != _visible(change.entry)):
-            yield _finding_row(key, change, change.entry, commit)
-
-
-def _visible(entry: Entry) -> Entry:
-    """What a finding's own item shows of it: all but whether it is held."""
-    return replace(entry, held=False)
-
-
-def _finding_row(key: bytes, change: Change, entry: Entry, commit: Commit) -> _Row:
-    sets: dict[str, str | int] = {
-        "state": entry.state.value,
-        "since": entry.since,
-        "severity": int(entry.severity),
-        "scanId": commit.by,
-    }
-    removes = ["expires"]
-    if entry.state is State.RESOLVED:
-        sets["expires"] = entry.since + RESOLVED_LIFE
-        removes = []
-    if change.acceptance is not None:
-        sets["acceptance"] = msgspec.json.encode(change.acceptance).decode()
-    elif entry.state is not State.ACCEPTED:
-        removes.append("acceptance")
-    if (seen := change.observation) is not None:
-        sets |= {
-            "check": seen.check,
-            "region": seen.region,
-            "resource": seen.resource,
-            "name": seen.name,
-            "type": seen.type,
-            "detail": seen.detail,
-            "firstSeen": commit.at,
-        }
-    return _Row(f"finding#{key.hex()}", sets, removes)
-
-
-def _finding(
-    target: str, key: bytes, row: Mapping[str, object], text: Mapping[str, object] | None
-) -> Finding:
-    check = str(row["check"])
-    acceptance = row.get("acceptance")
-    return Finding(
-        target=target,
-        id=key.hex(),
-        check=check,
-        service=check.partition("_")[0],
-        account=target.rpartition(":")[2],
-        region=str(row["region"]),
-        resource=str(row["resource"]),
-        name=str(row["name"]),
-        type=str(row["type"]),
-        severity=Severity(msgspec.convert(row["severity"], int)),
-        detail=str(row["detail"]),
-        state=State(str(row["state"])),
-        since=msgspec.convert(row["since"], int),
-        first_seen=msgspec.convert(row["firstSeen"], int),
-        scan_id=str(row["scanId"]),
-        acceptance=None if acceptance is None else msgspec.json.decode(str(acceptance), type=Acceptance),
-        text=None if text is None else msgspec.json.decode(str(text["text"]), type=CheckText),
-    )
-
-
-def _shown(finding: Finding, as_of: int) -> Finding:
-    """As `Ledger.shown`: what the latest scan was not the first to see is no longer new."""
-    new = finding.state is State.NEW and finding.since < as_of
-    return replace(finding, state=State.OPEN) if new else finding
-
-
-def _bytes(value: object) -> bytes:
-    """Of boto3's own type for binary attributes."""
-    raw = getattr(value, "value", value)
-    if not isinstance(raw, (bytes, bytearray)):
-        raise UpstreamError("A ledger's item holds no bytes.", fix="See who else writes the table.")
-    return bytes(raw)
 
 
 def _is_conflict(error: ClientError) -> bool:

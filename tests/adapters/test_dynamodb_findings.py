@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from glovebox.adapters import dynamodb_findings
+from glovebox.adapters import dynamodb_findings, findings_items
 from glovebox.adapters.aws import client
 from glovebox.adapters.dynamodb import from_wire
 from glovebox.adapters.dynamodb_findings import DynamoFindingStore
@@ -224,10 +224,10 @@ def test_targets_are_apart(store: DynamoFindingStore) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages, parts and logs so small that a few findings make many."""
-    monkeypatch.setattr(dynamodb_findings, "PAGE_ENTRIES", 4)
+    monkeypatch.setattr(findings_items, "PAGE_ENTRIES", 4)
     monkeypatch.setattr(dynamodb_findings, "FOLD_AFTER", 2)
     monkeypatch.setattr(dynamodb_findings, "FOLD_BYTES", 250)
-    monkeypatch.setattr(dynamodb_findings, "PART_BYTES", 20_100)
+    monkeypatch.setattr(findings_items, "PART_BYTES", 20_100)
 
 
 def test_pages_and_logs_give_the_ledger_that_was_committed(small: None) -> None:
