@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sts import STSClient
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
@@ -45,8 +46,10 @@ def client(service: Literal["s3"]) -> S3Client: ...
 def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 @overload
 def client(service: Literal["sns"]) -> SNSClient: ...
+@overload
+def client(service: Literal["sts"]) -> STSClient: ...
 def client(
-    service: Literal["dynamodb", "ecs", "lambda", "s3", "secretsmanager", "sns"],
+    service: Literal["dynamodb", "ecs", "lambda", "s3", "secretsmanager", "sns", "sts"],
 ) -> object:
     """A client with the environment's region, credentials and endpoint.  Safe to share between threads."""
     return boto3.client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)

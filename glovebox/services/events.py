@@ -1,9 +1,14 @@
-"""DynamoDB stream events of the scans table: only the keys are read, because an image may be out of date."""
+"""What wakes the functions: changes of the scans table, objects that were written.
+
+Of a change only the keys are read, because an image may be out of date.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from glovebox.errors import InputError
 
@@ -40,3 +45,37 @@ def changed_items(event: object) -> list[tuple[str, str]]:
         raise InputError(f"The event is none of the scans table's stream: {error}.") from error
     keys = (record.dynamodb.keys for record in found.records)
     return list(dict.fromkeys((key.run_id.value, key.scan_id.value) for key in keys))
+
+
+class _Named(Struct, frozen=True):
+    name: str
+
+
+class S3Object(Struct, frozen=True, rename="kebab"):
+    """An object that was written."""
+
+    key: str
+    version_id: Annotated[str, Meta(min_length=1)] | None = None
+    """S3 always says it for a versioned bucket; the emulator of the local cloud leaves it out."""
+
+
+class _Detail(Struct, frozen=True):
+    bucket: _Named
+    object: S3Object
+
+
+class ObjectCreated(Struct, frozen=True):
+    """EventBridge's "Object Created" of S3, as far as we read it."""
+
+    detail: _Detail
+
+
+def created_object(event: object, bucket: str) -> S3Object:
+    """The object that an "Object Created" of this bucket is about.  Raises InputError for any other event."""
+    try:
+        detail = msgspec.convert(event, ObjectCreated).detail
+    except msgspec.ValidationError as error:
+        raise InputError(f"The event is no Object Created event: {error}.") from error
+    if detail.bucket.name != bucket:
+        raise InputError("The event is of another bucket.")
+    return detail.object
