@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from glovebox.envelopes.errors import MalformedCredentialsError
+from glovebox.envelopes.names import MAX_REGIONS, Region
 from glovebox.tickets.claims import AccessKeyId, Account, AwsApiClaims, Seconds, from_base64url
 from glovebox.tickets.errors import TicketError
 from glovebox.tickets.keys import SIGNATURE_CHARACTERS
@@ -15,10 +16,7 @@ from glovebox.tickets.proxy import ProxyTicket
 
 MAX_TOKEN = 8_192
 """Characters: AWS names no limit for session tokens; those seen have under 2,000."""
-MAX_REGIONS = 64
-"""More than there are."""
 
-Region = Annotated[str, Meta(pattern=r"\A[a-z]{2}(?:-[a-z]{1,16}){1,3}-[1-9][0-9]?\Z")]
 Gateway = Annotated[
     str, Meta(max_length=64, pattern=r"\A(?:[0-9.]{7,15}|\[[0-9a-f:]{2,39}\]):[1-9][0-9]{0,4}\Z")
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from glovebox.envelopes.credentials import MAX_REGIONS, Region
+from glovebox.envelopes.names import MAX_REGIONS, Region
 from glovebox.scans.model import MAX_ATTEMPTS
 from glovebox.tickets.claims import Account, Bucket
 
