@@ -15,6 +15,8 @@ ENVELOPE_FILE = "envelope.json"
 """In the hand-off, beside the request."""
 CLAIM_TYPE = "application/json"
 """Signed into the address that a claim is put to, so both sides must say it."""
+CLAIM_VARIABLE, ENVELOPE_VARIABLE = "GLOVEBOX_CLAIM_URL", "GLOVEBOX_ENVELOPE_URL"
+"""Of the inlet's environment."""
 MAX_BUCKETS = 40
 """A ticket holds no more names (docs/tickets.md)."""
 MAX_AUTHORITIES = 1 << 20

@@ -16,10 +16,12 @@ from glovebox.errors import ConfigurationError, InputError, RefusedError, Upstre
 from glovebox.scans.accounts import AccountTarget, claim_key
 from glovebox.scans.model import ScanState, handoff_key
 from glovebox.scans.state import Scan
+from glovebox.services.claim_addresses import claim_addresses
 from glovebox.services.redeem import SESSION_POLICY_CHARACTERS, WAITS
 from glovebox.tickets.claims import AwsApiClaims
-from tests.brokering import SCANNING_ACCOUNT, Broker, event, settings
+from tests.brokering import SCANNING_ACCOUNT, Broker, FakeClaims, event, settings
 from tests.envelopes import ACCOUNT, GATEWAY, OTHER_ACCOUNT, OTHER_SCAN, SCAN
+from tests.fakes import FakeHandOff
 from tests.tickets import KEYS
 
 NO_TRY_HELPS = [UpstreamError("Throttling", fix="wait")] * (len(WAITS) + 1)
@@ -389,7 +391,15 @@ def test_a_scan_that_ended_while_sts_was_asked_stays_as_it_ended(capsys: pytest.
     assert messages(capsys.readouterr().out) == ["not redeemed", "the scan went on meanwhile"]
 
 
-# ---------------------------------------------------------------- secrets, settings
+# ---------------------------------------------------------------- addresses, secrets, settings
+
+
+def test_the_inlet_is_told_where_to_claim_and_where_to_look_for_this_attempt() -> None:
+    lines = claim_addresses(FakeClaims(), FakeHandOff(), scan_id=SCAN, attempt=2).splitlines()
+    assert lines == [
+        f"GLOVEBOX_CLAIM_URL=https://claims.invalid/claims/{SCAN}/2/claim.json?seconds=900",
+        f"GLOVEBOX_ENVELOPE_URL=https://handoff.invalid/handoff/{SCAN}/2/envelope.json?seconds=900",
+    ]
 
 
 def test_no_log_line_shows_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
