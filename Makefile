@@ -90,6 +90,7 @@ contracts: setup
 check: lint types contracts test
 
 bench: setup
+	$(BIN)/python -m bench.findings
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 	$(BIN)/python -m bench.perimeter $(if $(QUICK),--quick)
 

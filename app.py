@@ -19,12 +19,13 @@ import aws_cdk as cdk  # noqa: E402 - the path comes first
 from cdk_nag import AwsSolutionsChecks  # noqa: E402
 
 from stacks.audit import Audit  # noqa: E402
+from stacks.audit_role import AuditRole, AuditRoles, Box  # noqa: E402
 from stacks.broker import Broker  # noqa: E402
 from stacks.drill import Drill  # noqa: E402
 from stacks.operations import Operations  # noqa: E402
 from stacks.perimeter import Perimeter  # noqa: E402
 from stacks.scanners import Scanners  # noqa: E402
-from stacks.settings import Settings  # noqa: E402
+from stacks.settings import Settings, never_ourselves  # noqa: E402
 from stacks.storage import Storage  # noqa: E402
 
 
@@ -60,12 +61,31 @@ def build(app: cdk.App, settings: Settings) -> None:
     cdk.Tags.of(app).add("application", "glovebox")
 
 
+def build_target_side(app: cdk.App, settings: Settings) -> None:
+    """What a target account, or the organization of many, deploys: the audit role alone."""
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(verbose=True))
+    box = Box.of(settings)
+    if settings.organizational_units:
+        AuditRoles(app, "Glovebox-AuditRoles", box=box, units=settings.organizational_units)
+    else:
+        AuditRole(app, "Glovebox-AuditRole", box=box)
+    cdk.Tags.of(app).add("application", "glovebox")
+
+
 def main() -> None:
     # The CDK's command line hands cdk.json over by itself; a bare `python app.py` reads it here.
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     outdir = os.environ.get("CDK_OUTDIR") or str(ROOT / "cdk.out")
     app = cdk.App(context=context, outdir=outdir, analytics_reporting=False)
-    build(app, Settings.from_context(app.node.get_all_context()))
+    settings = Settings.from_context(app.node.get_all_context())
+    # Whose credentials the CDK's command line holds, where it runs this.
+    here = os.environ.get("CDK_DEFAULT_ACCOUNT", "")
+    if settings.scanning_account:
+        never_ourselves(settings.scanning_account, (here,))
+        build_target_side(app, settings)
+    else:
+        never_ourselves(here, settings.targets)
+        build(app, settings)
     app.synth()
 
 

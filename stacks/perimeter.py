@@ -27,6 +27,8 @@ from squid.allow_list import AllowList
 from squid.hosts import bucket_regions, hosts_of
 from squid.settings import GatewaySettings
 from stacks.defaults import function_defaults
+from stacks.audit_role import never_here
+from stacks.names import AUDIT_ROLE
 from stacks.outputs import output
 from stacks.scanners import Scanners
 from stacks.settings import Settings
@@ -44,8 +46,6 @@ RESOLVER = "10.43.0.2"
 """Of the egress network: AWS puts it two above the network's own address."""
 KEYS_TIME = cdk.Duration.minutes(2)
 """Two rotations of four writes at most."""
-AUDIT_ROLE = "GloveboxAudit"
-"""The audit role's name in each target account; policies name it with the account, never alone."""
 UPSTREAM_AUTHORITIES = "/opt/glovebox/amazon-roots.pem"
 """Amazon's own roots, which the gateway's image takes out of Debian's."""
 
@@ -191,6 +191,7 @@ class Perimeter(cdk.Stack):
         targets = self._settings.targets
         if not targets:
             return {}
+        never_here(self, targets)
         roles = [f"arn:{cdk.Aws.PARTITION}:iam::{account}:role/{AUDIT_ROLE}" for account in targets]
         return {"audit_s3_endpoint_policy": {"Targets": targets, "AuditRoles": roles}}
 

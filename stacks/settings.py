@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Address
 from typing import Any
 
 import msgspec
@@ -45,6 +46,9 @@ _DAILY = re.compile(
     r"|rate\((1 day|[0-9]+ minutes?|([1-9]|1[0-9]|2[0-4]) hours?)\)"
 )
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_EXTERNAL_ID = re.compile(r"[A-Za-z0-9-]{16,128}")
+_ENDPOINT = re.compile(r"vpce-[0-9a-f]{8,17}")
+_UNIT = re.compile(r"r-[a-z0-9]{4,32}|ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/\S+")
 
@@ -74,12 +78,28 @@ class Settings:
     gateway_size: str = "nano"
     targets: tuple[str, ...] = ()
     regions: tuple[str, ...] = ("us-east-1",)
+    external_id: str = ""
+    scanning_account: str = ""
+    gateway_addresses: tuple[str, ...] = ()
+    gateway_s3_endpoint: str = ""
+    organizational_units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, wanted in _RULES.items():
             wanted(name, getattr(self, name))
         if bool(self.domain) != bool(self.certificate):
             raise _bad("domain", self.domain, "`domain` and `certificate` together, or neither")
+        self._check_target_side()
+
+    def _check_target_side(self) -> None:
+        never_ourselves(self.scanning_account, self.targets)
+        needed = ("gateway_addresses", "gateway_s3_endpoint", "external_id")
+        for name in needed if self.scanning_account else ():
+            if not getattr(self, name):
+                raise _bad(name, getattr(self, name), "given beside `scanningAccount`")
+        for name in ("gateway_addresses", "gateway_s3_endpoint", "organizational_units"):
+            if getattr(self, name) and not self.scanning_account:
+                raise _bad(name, getattr(self, name), "given beside `scanningAccount`, or not at all")
 
     @property
     def platform(self) -> str:
@@ -106,6 +126,15 @@ class Settings:
                 f"There is no setting {key!r}.", fix=f"Settings are: {', '.join(sorted(known))}."
             )
         return cls(**{known[key]: _READERS[known[key]](known[key], value) for key, value in given.items()})
+
+
+def never_ourselves(account: str, targets: tuple[str, ...]) -> None:
+    """Raises ConfigurationError where `account`, which scans, is among the targets.
+
+    A scanner that may describe the tasks of its own account reads what other scans are given.
+    """
+    if account and account in targets:
+        raise _bad("targets", ",".join(targets), f"accounts other than {account}, which does the scanning")
 
 
 def context_key(name: str) -> str:
@@ -200,6 +229,11 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "gateway_size": _text,
     "targets": _texts,
     "regions": _texts,
+    "external_id": _text,
+    "scanning_account": _text,
+    "gateway_addresses": _texts,
+    "gateway_s3_endpoint": _text,
+    "organizational_units": _texts,
 }
 
 
@@ -242,6 +276,16 @@ def _audit_settings(name: str, value: object) -> None:
         raise _bad(name, value, "without what is for our own fleet only: its networks, roots and issuers")
 
 
+def _addresses(name: str, value: object) -> None:
+    for item in value if isinstance(value, tuple) else ():
+        try:
+            public = IPv4Address(item).is_global
+        except ValueError:
+            public = False
+        if not public:
+            raise _bad(name, value, "public IPv4 addresses, separated by commas")
+
+
 def _images(name: str, value: object) -> None:
     if not isinstance(value, Mapping):
         raise _bad(name, value, "a JSON object")
@@ -271,4 +315,9 @@ _RULES: dict[str, Rule] = {
     "gateway_size": _one_of(*GATEWAY_SIZES),
     "regions": _shaped(_REGION, "names of AWS regions, separated by commas"),
     "targets": _shaped(_ACCOUNT, "account ids of twelve digits, separated by commas"),
+    "external_id": _shaped(_EXTERNAL_ID, "16 to 128 letters, digits and hyphens", may_be=("",)),
+    "scanning_account": _shaped(_ACCOUNT, "an account id of twelve digits", may_be=("",)),
+    "gateway_addresses": _addresses,
+    "gateway_s3_endpoint": _shaped(_ENDPOINT, "the id of an endpoint (vpce-…)", may_be=("",)),
+    "organizational_units": _shaped(_UNIT, "ids of organizational units (ou-…) or the root (r-…)"),
 }

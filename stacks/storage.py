@@ -17,6 +17,7 @@ from stacks.settings import Settings
 
 BY_DOMAIN = "by-domain"
 BY_NAME = "by-name"
+BY_KIND = "by-kind"
 
 HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
@@ -29,7 +30,7 @@ OLD_VERSION_LIFE = cdk.Duration.days(365)
 
 
 class Storage(cdk.Stack):
-    """One key, three tables, seven buckets; they keep their logical names for ever, which a test holds."""
+    """One key, four tables, seven buckets; they keep their logical names for ever, which a test holds."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Glovebox: key, tables and buckets")
@@ -40,6 +41,8 @@ class Storage(cdk.Stack):
         self._index_of_summaries(BY_DOMAIN, "domain")
         self._index_of_summaries(BY_NAME, "FQDN")
         self.registry = self._table("Registry", hash="kind", range="name", expires="expires")
+        self.findings = self._table("Findings", hash="target", range="item", expires="expires")
+        self._index_of_targets()
         self.logs = LogBucket(self, "Logs", disposable=settings.disposable, forget_after=LOG_LIFE)
         self.lists = self._bucket("Lists", versioned=True, forget_old_versions_after=OLD_VERSION_LIFE)
         self.handoff = self._bucket("HandOff", forget_after=HANDOFF_LIFE, policies=("handoff_bucket_policy",))
@@ -97,6 +100,16 @@ class Storage(cdk.Stack):
             non_key_attributes=[each for each in SUMMARY_ATTRIBUTES if each not in keys],
         )
 
+    def _index_of_targets(self) -> None:
+        """One line a target: only the heads of ledgers have a `kind`, so the index holds nothing else."""
+        self.findings.add_global_secondary_index(
+            index_name=BY_KIND,
+            partition_key=text("kind"),
+            sort_key=text("target"),
+            projection_type=dynamodb.ProjectionType.INCLUDE,
+            non_key_attributes=["asOf", "hold", "tally"],
+        )
+
     def _bucket(
         self,
         id: str,
@@ -135,6 +148,7 @@ class Storage(cdk.Stack):
             "Scans": self.scans,
             "Sites": self.sites,
             "Registry": self.registry,
+            "Findings": self.findings,
         }
         for name, table in tables.items():
             output(self, f"{name}Table", table.table_name)

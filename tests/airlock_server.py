@@ -1,9 +1,9 @@
-"""A bucket on loopback as the airlock sees it: presigned GETs, and POST forms with their conditions."""
+"""A bucket on loopback as the airlock sees it: presigned GETs, PUTs once, POST forms with conditions."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
@@ -22,6 +22,10 @@ class Bucket:
     answers: list[int] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
     forms: dict[str, tuple[dict[str, str], int]] = field(default_factory=dict)
+    on_put: Callable[[bytes], None] = field(default=lambda body: None)
+    """What happens when an object was put: an event."""
+    lose_answers: int = 0
+    """So many PUTs are taken and not answered."""
 
     def url(self, path: str) -> str:
         return f"{self.address}/{path}?X-Amz-Signature=secret"
@@ -68,6 +72,23 @@ def bucket() -> Iterator[Bucket]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = made.answers.pop(0) if made.answers else made.take(self.headers["Content-Type"], body)
+            self._answer(status, b"")
+
+        def do_PUT(self) -> None:
+            path = self.path.partition("?")[0].lstrip("/")
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = made.answers.pop(0) if made.answers else 200
+            if self.headers["If-None-Match"] != "*" or self.headers["Content-Type"] != "application/json":
+                status = 403
+            elif status == 200 and path in made.objects:
+                status = 412
+            elif status == 200:
+                made.objects[path] = body
+                made.on_put(body)
+            if made.lose_answers:
+                made.lose_answers -= 1
+                self.close_connection = True
+                return
             self._answer(status, b"")
 
         def _answer(self, status: int, body: bytes) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},
@@ -58,8 +59,10 @@ def client(service: Literal["secretsmanager"]) -> SecretsManagerClient: ...
 def client(service: Literal["sns"]) -> SNSClient: ...
 @overload
 def client(service: Literal["ssm"]) -> SSMClient: ...
+@overload
+def client(service: Literal["sts"]) -> STSClient: ...
 def client(
-    service: Literal["dynamodb", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "ssm"],
+    service: Literal["dynamodb", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "ssm", "sts"],
 ) -> object:
     """A client with the environment's region, credentials and endpoint.  Safe to share between threads."""
     return boto3.client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from glovebox.dates import iso
 from glovebox.errors import ConflictError
+from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import MAX_ATTEMPTS, RunState, ScanState
 from glovebox.siteaudit.notes import LineNote
 
@@ -24,6 +25,21 @@ MAX_NOTE_BYTES = 100_000
 """A DynamoDB item holds 400 KB; three such lists and a shard's names fit."""
 LISTED_REJECTIONS = 100
 """Rejected lines of a report that a scan names; all are counted."""
+
+
+class ScanFailure(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Beside a scan's `reason`, where it is known what kind of failure it was and what to do about it."""
+
+    failure_class: str
+    fix: str
+
+
+class ClaimedError(ConflictError):
+    """The attempt has been claimed.  `repeated`: by the very same claim, so its event only came again."""
+
+    def __init__(self, reason: str, *, repeated: bool) -> None:
+        super().__init__(reason)
+        self.repeated = repeated
 
 
 class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -61,6 +77,12 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     report_version: str | None = None
     enriched_at: str | None = None
     enrichment_note: str | None = None
+    account: AccountTarget | None = None
+    """What a scan of an account is about; it has no `hosts`."""
+    claim: str | None = None
+    """The digest of the claim that got this attempt's credentials; never taken back, so there is no other."""
+    claimed_at: str | None = None
+    failure: ScanFailure | None = None
     revision: int = 0
 
     @property
@@ -169,6 +191,33 @@ def ingesting(scan: Scan, *, attempt: int, now: datetime) -> Scan:
     return msgspec.structs.replace(scan, state=ScanState.INGESTING, changed_at=iso(now))
 
 
+def claimed(scan: Scan, *, attempt: int, claim: str, now: datetime) -> Scan:
+    """This claim, and no other, gets the attempt's credentials: whoever writes this first.
+
+    Raises ClaimedError, or ConflictError for a scan that waits for no claim.
+    """
+    if scan.attempt == attempt and scan.claim is not None:
+        raise ClaimedError(
+            f"Attempt {attempt} of scan {scan.scan_id} is claimed already.", repeated=scan.claim == claim
+        )
+    _expect_attempt(scan, attempt)
+    # A task may be seen to run before its claim is read.
+    if scan.account is None or scan.state not in (ScanState.LAUNCHING, ScanState.RUNNING):
+        raise ConflictError(f"Scan {scan.scan_id} is {scan.state} and waits for no claim.")
+    if scan.deadline is None or now.timestamp() >= scan.deadline:
+        raise ConflictError(f"Attempt {attempt} of scan {scan.scan_id} is past its deadline.")
+    return msgspec.structs.replace(scan, claim=claim, claimed_at=iso(now))
+
+
+def unredeemed(
+    scan: Scan, *, attempt: int, now: datetime, reason: str, failure: ScanFailure, again: bool
+) -> Scan:
+    """The attempt was claimed and gets no credentials: another is made (`again`), or the scan ends."""
+    _expect_attempt(scan, attempt)
+    after = (given_up if again else failed)(scan, now=now, reason=reason)
+    return msgspec.structs.replace(after, failure=failure)
+
+
 def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
     """The attempt is lost: the next one begins with what is missing, or the scan ends.
 
@@ -186,6 +235,9 @@ def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanSta
             task_arn=None,
             deadline=None,
             stopped_at=None,
+            claim=None,
+            claimed_at=None,
+            failure=None,
             reason=reason,
         )
     return failed(scan, now=now, reason=reason, end=end)
@@ -208,6 +260,7 @@ def finished(scan: Scan, *, state: ScanState, now: datetime, reason: str | None)
         changed_at=moment,
         ended_at=moment,
         reason=reason,
+        failure=None,
         missing=scan.open_hosts,
         enriched_at=moment if scan.enrichment and not scan.counts else scan.enriched_at,
     )

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from glovebox import log
 from glovebox.dates import iso
 from glovebox.errors import ConflictError, InputError, NotFoundError, UpstreamError
+from glovebox.scans.accounts import ENVELOPE_FILE
 from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import MAX_ATTEMPTS, SCAN_ID, ScanState, handoff_key
 from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Stopper
@@ -54,7 +55,7 @@ MAX_LAUNCHES_PER_TICK = 50
 STARTED_BY = re.compile(rf"(?P<scan>{SCAN_ID.pattern})-(?P<attempt>[1-{MAX_ATTEMPTS}])")
 """`startedBy` of our tasks: how an event names its scan and attempt."""
 ENVIRONMENT_FILES = ("inlet.env", "outlet.env")
-HAND_OFF_FILES = (*ENVIRONMENT_FILES, "request.json")
+HAND_OFF_FILES = (*ENVIRONMENT_FILES, "request.json", ENVELOPE_FILE)
 
 ShortText = Annotated[str, Meta(max_length=4_096)]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
+from glovebox.adapters.dynamodb_findings import BY_KIND
 from glovebox.adapters.dynamodb_sites import BY_DOMAIN, BY_NAME
+from glovebox.findings.store import TargetSummary
 from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
 from glovebox.sites.item import SUMMARY_ATTRIBUTES
 from glovebox_constructs.policies import FOLDER
@@ -17,7 +20,7 @@ BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Logs
 STATEFUL = {
     # A changed logical name makes CloudFormation replace the resource: an empty table beside an orphan.
     "AWS::KMS::Key": {"Key961B73FD"},
-    "AWS::DynamoDB::Table": {"Scans941C181C", "Sites3DA126B0", "Registry4DB9CCA5"},
+    "AWS::DynamoDB::Table": {"Scans941C181C", "Sites3DA126B0", "Registry4DB9CCA5", "Findings172CF60E"},
     "AWS::S3::Bucket": {
         "Logs6819BB44",
         "ListsCB6DC742",
@@ -56,11 +59,23 @@ def test_tables_have_the_keys_of_the_architecture(assembly: Assembly) -> None:
         "Scans": ["runId", "scanId"],
         "Sites": ["FQDN", "scanDate"],
         "Registry": ["kind", "name"],
+        "Findings": ["target", "item"],
     }
     scans = assembly.one("AWS::DynamoDB::Table", "Scans")
     assert scans.properties["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
     registry = assembly.one("AWS::DynamoDB::Table", "Registry")
     assert registry.properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    findings = assembly.one("AWS::DynamoDB::Table", "Findings")
+    assert findings.properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+
+
+def test_the_index_of_targets_holds_a_summary_of_each(assembly: Assembly) -> None:
+    """By its hash, which heads of ledgers alone have, no finding is written to it."""
+    [index] = assembly.one("AWS::DynamoDB::Table", "Findings").properties["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == BY_KIND
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["kind", "target"]
+    carried = {*index["Projection"]["NonKeyAttributes"], "target"}
+    assert carried == {field.encode_name for field in msgspec.structs.fields(TargetSummary)}
 
 
 def test_indexes_hold_summaries_and_no_records(assembly: Assembly) -> None:

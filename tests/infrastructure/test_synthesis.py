@@ -21,7 +21,7 @@ from tests.infrastructure.templates import CDK_CONTEXT, STACKS, Assembly, synthe
 
 OUTPUTS = {
     "Storage": {
-        *(f"{table}Table" for table in ("Scans", "Sites", "Registry")),
+        *(f"{table}Table" for table in ("Scans", "Sites", "Registry", "Findings")),
         *(
             f"{bucket}Bucket"
             for bucket in ("Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Logs")

@@ -5,20 +5,17 @@ The caller's own policy allows everything, so that each refusal is the resource'
 
 from __future__ import annotations
 
-import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glovebox_constructs.policies import Values, statements
+from tests.policies.simulator import verdicts_on
 
 pytestmark = pytest.mark.node
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "111122223333"
 STRANGER = "444455556666"
 BUCKET = "arn:aws:s3:::results"
@@ -327,18 +324,8 @@ def _simulation(case: Case) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def verdicts() -> dict[str, str]:
     """The evaluator's verdict on each case, all in one run of Node."""
-    if not (ROOT / "node_modules" / "@cloud-copilot").is_dir():
-        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=ROOT, check=True, timeout=300)
-    done = subprocess.run(
-        ["node", str(Path(__file__).with_name("evaluate.mjs"))],
-        input=json.dumps([_simulation(case) for case in CASES]),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(zip((case.says for case in CASES), json.loads(done.stdout), strict=True))
+    found = verdicts_on([_simulation(case) for case in CASES])
+    return dict(zip((case.says for case in CASES), found, strict=True))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)

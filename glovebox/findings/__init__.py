@@ -1,0 +1,1 @@
+"""What scanners found in targets, followed from one scan to the next."""

@@ -1,0 +1,363 @@
+"""Reading Prowler's report, OCSF 1.5 Detection Findings in one JSON array, as hostile input.
+
+Everything is checked and cut item by item; an item that is refused is counted by the class of its defect and
+costs no other item.  Of a resource's raw configuration (`resources[].data`) nothing is read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import IO, Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from glovebox.findings.array import ArrayReader, End, Item
+from glovebox.findings.binding import Binding, Foreign, well_formed
+from glovebox.findings.model import (
+    GLOBAL,
+    GLOBAL_SERVICES,
+    CheckText,
+    Observation,
+    Severity,
+    Status,
+    prowler_identity,
+    service_of,
+)
+from glovebox.text import clean, plain, visible
+
+MAX_REPORT_BYTES: Final = 100 << 20
+"""11,000 findings of today's Prowler with all frameworks' names; more wants shards by region or service."""
+MAX_ITEMS: Final = 100_000
+"""Twice the findings of the largest accounts."""
+MAX_CHECKS: Final = 2_000
+"""Prowler has 661 for AWS."""
+SCHEMA: Final = re.compile(r"1\.5\.[0-9]{1,3}")
+DETECTION_FINDING: Final = 2004
+"""OCSF's `class_uid`."""
+MAX_NAME: Final = 256
+MAX_RESOURCE: Final = 2_048
+"""AWS's own limit of an ARN."""
+MAX_DETAIL: Final = 600
+"""A finding is to fit one write unit of 1 KB; Prowler's longest details list ports and policies."""
+MAX_TEXT: Final = 4_000
+MAX_REFERENCES: Final = 20
+MAX_REQUIREMENTS: Final = 1_000
+MAX_COMPLIANCE: Final = 20_000
+"""Characters of frameworks and their requirements a check; Prowler's longest lists have 6,000."""
+LISTED_EXAMPLES: Final = 20
+"""Refused items that are named; all are counted."""
+MAX_EXAMPLE: Final = 160
+MUTED: Final = 3
+"""OCSF's `status_id` Suppressed."""
+
+_CHECK: Final = re.compile(r"(?=.{3,128}\Z)[a-z][a-z0-9]{0,30}(?:_[a-z0-9]{1,60})+")
+_REGION: Final = re.compile(r"global|[a-z]{2}(?:-[a-z]{1,10}){1,3}-[0-9]{1,2}")
+
+
+class Refusal(StrEnum):
+    """Why an item is not believed."""
+
+    OVERSIZE = "oversize"
+    DEEP = "nested too deeply"
+    NO_JSON = "no JSON"
+    NO_FINDING = "no detection finding"
+    OTHER_SCHEMA = "another version of the schema"
+    BAD_NAME = "a check, region or resource that cannot be one"
+    TOO_MANY_CHECKS = "more checks than Prowler has"
+    FOREIGN = "about something else than its scan"
+
+
+_Text = Annotated[str, Meta(max_length=65_536)]
+_Name = Annotated[str, Meta(max_length=MAX_RESOURCE)]
+
+
+class _Product(Struct, frozen=True):
+    version: _Name = ""
+
+
+class _Metadata(Struct, frozen=True):
+    event_code: _Name
+    version: _Name
+    product: _Product = _Product()
+
+
+class _Info(Struct, frozen=True):
+    title: _Text = ""
+    desc: _Text = ""
+
+
+class _Resource(Struct, frozen=True):
+    uid: _Name
+    region: _Name
+    name: _Text = ""
+    type: _Text = ""
+
+
+class _Account(Struct, frozen=True):
+    uid: _Name
+
+
+class _Cloud(Struct, frozen=True):
+    account: _Account
+    region: _Name
+
+
+class _Remediation(Struct, frozen=True):
+    desc: _Text = ""
+    references: list[_Text] = []
+
+
+class _Unmapped(Struct, frozen=True):
+    categories: list[_Text] = []
+    compliance: dict[_Text, list[_Text]] = {}
+
+
+class _Item(Struct, frozen=True):
+    """The fields of a Detection Finding that are read; there are many more."""
+
+    metadata: _Metadata
+    class_uid: int
+    severity_id: int
+    status_code: Status
+    resources: Annotated[list[_Resource], Meta(min_length=1, max_length=1)]
+    cloud: _Cloud
+    status_id: int = 0
+    message: _Text = ""
+    status_detail: _Text = ""
+    finding_info: _Info = _Info()
+    remediation: _Remediation = _Remediation()
+    risk_details: _Text = ""
+    unmapped: _Unmapped = _Unmapped()
+
+
+_DECODER: Final = msgspec.json.Decoder(_Item)
+
+
+class _RefusedItemError(Exception):
+    def __init__(self, refusal: Refusal, detail: str = "") -> None:
+        super().__init__(detail)
+        self.refusal = refusal
+        self.detail = detail
+
+
+class ProwlerReport:
+    """What a report said, once `read`; empty before.  Its memory is bounded by the limits above."""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+        self._texts: dict[str, str] = {}
+        self.observations: dict[bytes, Observation] = {}
+        """What failed, or only a person can judge."""
+        self.passed: set[bytes] = set()
+        self.services: set[str] = set()
+        """Those that at least one good item is about."""
+        self.checks: dict[str, CheckText] = {}
+        self.items = 0
+        self.statuses: Counter[Status] = Counter()
+        self.duplicates = 0
+        """Further verdicts of a check on one resource; the worst counts."""
+        self.muted = 0
+        """Items that say to be muted.  We mute nothing in the scanner, so they count like all others."""
+        self.refused: Counter[Refusal] = Counter()
+        self.foreign: Counter[Foreign] = Counter()
+        self.schemas: Counter[str] = Counter()
+        """Versions of the schema that are not ours, of at most ten."""
+        self.versions: set[str] = set()
+        """Prowler's own, at most ten."""
+        self.examples: list[str] = []
+        self.end = End.EMPTY
+        self.too_large = False
+        self.over_limit = False
+        """Whether there are more than `MAX_ITEMS`, of which the rest was not read."""
+
+    def read(self, data: bytes | mmap.mmap) -> ProwlerReport:
+        """Take in a whole report; of one with more than `MAX_REPORT_BYTES` nothing.  Raises nothing."""
+        if len(data) > MAX_REPORT_BYTES:
+            self.too_large = True
+            return self
+        array = ArrayReader(data)
+        for item in array.items():
+            if item.number > MAX_ITEMS:
+                self.over_limit = True
+                break
+            self.items = item.number
+            try:
+                self._take(item)
+            except _RefusedItemError as error:
+                self._refuse(item.number, error)
+        self.end = End.EMPTY if array.end is End.WHOLE and not self.items else array.end
+        return self
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Why the report is not whole, one sentence each; none where it is."""
+        if self.too_large:
+            return (f"The report has more than {MAX_REPORT_BYTES:,} bytes; it was not read.",)
+        found = [] if self.end is End.WHOLE else [str(self.end)]
+        if self.over_limit:
+            found.append(f"The report has more than {MAX_ITEMS:,} items; the rest was not read.")
+        for refusal, count in sorted(self.refused.items()):
+            if refusal is not Refusal.FOREIGN:
+                found.append(f"Refused items: {count:,} ({refusal}).")
+        if self.schemas:
+            found.append(f"Versions of OCSF that are not read: {', '.join(sorted(self.schemas))}.")
+        if not self.services and self.end is End.WHOLE:
+            found.append("Not one item of the report can be used.")
+        return tuple(found)
+
+    def _take(self, item: Item) -> None:
+        if item.broken is not None:
+            raise _RefusedItemError(Refusal(item.broken.value))
+        raw = _decoded(item.body)
+        self._check_schema(raw)
+        observation = self._observation(raw)
+        self._note_text(raw)
+        self.services.add(observation.service)
+        self.statuses[observation.status] += 1
+        self.muted += raw.status_id == MUTED
+        if len(self.versions) < 10:
+            self.versions.add(visible(raw.metadata.product.version, 40))
+        self._keep(observation)
+
+    def _check_schema(self, raw: _Item) -> None:
+        version = raw.metadata.version
+        if SCHEMA.fullmatch(version) is None:
+            shown = visible(version, 20)
+            if len(self.schemas) < 10 or shown in self.schemas:
+                self.schemas[shown] += 1
+            raise _RefusedItemError(Refusal.OTHER_SCHEMA, shown)
+        if raw.class_uid != DETECTION_FINDING:
+            raise _RefusedItemError(Refusal.NO_FINDING, f"class {raw.class_uid}")
+
+    def _observation(self, raw: _Item) -> Observation:
+        check, [resource] = raw.metadata.event_code, raw.resources
+        named = (
+            _CHECK.fullmatch(check)
+            and _REGION.fullmatch(resource.region)
+            and resource.region == raw.cloud.region
+            and resource.uid
+            and plain(resource.uid) == resource.uid
+            and well_formed(resource.uid)
+        )
+        if not named:
+            raise _RefusedItemError(Refusal.BAD_NAME, f"{check} {resource.region} {resource.uid}")
+        account, service = raw.cloud.account.uid, service_of(check)
+        foreign = self._binding.foreign(
+            account=account, region=resource.region, service=service, resource=resource.uid
+        )
+        if foreign is not None:
+            self.foreign[foreign] += 1
+            raise _RefusedItemError(Refusal.FOREIGN, f"{foreign}: {account} {resource.region} {resource.uid}")
+        return Observation(
+            id=prowler_identity(check, account, resource.region, resource.uid),
+            check=self._same(check),
+            service=self._same(service),
+            region=GLOBAL if service in GLOBAL_SERVICES else self._same(resource.region),
+            resource=resource.uid,
+            name=clean(resource.name, MAX_NAME),
+            type=self._same(clean(resource.type, MAX_NAME)),
+            severity=_severity(raw.severity_id),
+            status=raw.status_code,
+            detail=clean(raw.status_detail or raw.message, MAX_DETAIL),
+        )
+
+    def _same(self, text: str) -> str:
+        """One object for a text that thousands of items repeat."""
+        return self._texts.setdefault(text, text) if len(self._texts) < 10 * MAX_CHECKS else text
+
+    def _note_text(self, raw: _Item) -> None:
+        check = raw.metadata.event_code
+        if check in self.checks:
+            return
+        if len(self.checks) == MAX_CHECKS:
+            raise _RefusedItemError(Refusal.TOO_MANY_CHECKS, check)
+        self.checks[check] = _text(raw)
+
+    def _keep(self, observation: Observation) -> None:
+        known = self.observations.get(observation.id)
+        if known is not None or observation.id in self.passed:
+            self.duplicates += 1
+        if observation.status is Status.PASS:
+            if known is None:
+                self.passed.add(observation.id)
+        elif known is None or known.rank < observation.rank:
+            self.passed.discard(observation.id)
+            self.observations[observation.id] = observation
+
+    def _refuse(self, number: int, error: _RefusedItemError) -> None:
+        self.refused[error.refusal] += 1
+        if len(self.examples) < LISTED_EXAMPLES:
+            said = f"item {number}: {error.refusal}" + (f" ({error.detail})" if error.detail else "")
+            self.examples.append(visible(said, MAX_EXAMPLE))
+
+
+@contextmanager
+def mapped(file: IO[bytes]) -> Iterator[bytes | mmap.mmap]:
+    """A report's file as `ProwlerReport.read` takes it: mapped, so that it costs the pages in use."""
+    if not file.seek(0, 2):
+        yield b""
+        return
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def _decoded(body: bytes) -> _Item:
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        raise _RefusedItemError(Refusal.NO_FINDING, str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _RefusedItemError(Refusal.NO_JSON, str(error)) from error
+    except RecursionError as error:
+        raise _RefusedItemError(Refusal.DEEP) from error
+
+
+def _severity(number: int) -> Severity:
+    """OCSF also has 0 Unknown, 6 Fatal and 99 Other, which Prowler does not use."""
+    try:
+        return Severity(number)
+    except ValueError as error:
+        raise _RefusedItemError(Refusal.NO_FINDING, f"severity {number}") from error
+
+
+def _text(raw: _Item) -> CheckText:
+    return CheckText(
+        check=raw.metadata.event_code,
+        title=clean(raw.finding_info.title, MAX_NAME),
+        description=clean(raw.finding_info.desc, MAX_TEXT),
+        risk=clean(raw.risk_details, MAX_TEXT),
+        remediation=clean(raw.remediation.desc, MAX_TEXT),
+        references=tuple(_links(raw.remediation.references)),
+        categories=tuple(clean(each, 64) for each in raw.unmapped.categories[:MAX_REFERENCES]),
+        compliance=_compliance(raw.unmapped.compliance),
+    )
+
+
+def _compliance(frameworks: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    """The frameworks that fit, in their order."""
+    kept: dict[str, tuple[str, ...]] = {}
+    room = MAX_COMPLIANCE
+    for framework, requirements in frameworks.items():
+        texts = tuple(clean(each, 100) for each in requirements[:MAX_REQUIREMENTS])
+        room -= 100 + sum(len(text) + 4 for text in texts)
+        if room < 0:
+            break
+        kept[clean(framework, 100)] = texts
+    return kept
+
+
+def _links(references: list[str]) -> Iterator[str]:
+    """References that may become links: https, and nothing hidden in them."""
+    for reference in references[:MAX_REFERENCES]:
+        if (
+            reference.startswith("https://")
+            and plain(reference) == reference
+            and len(reference) <= MAX_RESOURCE
+        ):
+            yield reference
