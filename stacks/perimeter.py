@@ -26,8 +26,8 @@ from glovebox_constructs.squid_egress import FOLDER, SquidEgress
 from squid.allow_list import AllowList
 from squid.hosts import bucket_regions, hosts_of
 from squid.settings import GatewaySettings
-from stacks.defaults import function_defaults
 from stacks.audit_role import never_here
+from stacks.defaults import function_defaults
 from stacks.names import AUDIT_ROLE
 from stacks.outputs import output
 from stacks.scanners import Scanners

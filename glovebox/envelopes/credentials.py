@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from glovebox.envelopes.errors import MalformedCredentialsError
 from glovebox.envelopes.names import MAX_REGIONS, Region
 from glovebox.tickets.claims import AccessKeyId, Account, AwsApiClaims, Seconds, from_base64url
+from glovebox.tickets.claims import decode as decode_claims
 from glovebox.tickets.errors import TicketError
 from glovebox.tickets.keys import SIGNATURE_CHARACTERS
 from glovebox.tickets.proxy import ProxyTicket
@@ -60,7 +61,7 @@ def decode(message: bytes, *, scan_id: str, account: str) -> Credentials:
     """
     try:
         found = msgspec.json.decode(message, type=Credentials)
-        claims = found.ticket.claims()
+        claims = decode_claims(found.ticket.user)
         from_base64url(found.ticket.password)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TicketError):
         # Without its cause: what a decoder says of a secret may show it.
