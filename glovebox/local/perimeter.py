@@ -174,7 +174,7 @@ def _renewing(
                 if fresh != present:
                     lab.renew(fresh)
                     present = fresh
-            except (BotoCoreError, ClientError, GloveboxError) as error:
+            except (BotoCoreError, ClientError, GloveboxError, msgspec.DecodeError, KeyError) as error:
                 problems.append(f"the gateway's keys: {error}")
 
     thread = threading.Thread(target=renew, name="gateway-keys", daemon=True)
