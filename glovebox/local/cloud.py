@@ -20,6 +20,7 @@ from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.local.agent import Agent
 from glovebox.local.assembly import Assembly, synthesized
 from glovebox.local.aws import LocalAws
+from glovebox.local.connection import announced
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
@@ -138,6 +139,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         deployment = deploy(aws, assembly, gateway_port=aws.port)
         _configure_launch(aws, deployment.output("LaunchFunction"), plan)
         _upload_page(aws, deployment.output("SiteBucket"))
+        stack.enter_context(announced(aws, plan.folder))
         agent = Agent(aws, deployment.output("Cluster"), plan.engine, plan.folder / "tasks", keep=plan.keep)
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
