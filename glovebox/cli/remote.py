@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
     from glovebox.adapters.session import Clients, Deployed
     from glovebox.findings.store import FindingStore
     from glovebox.registry.importing import Organization
@@ -86,27 +88,27 @@ class DeployedRemote:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
-    @cached_property
+    @property
     def registry(self) -> Registry:
         from glovebox.adapters.dynamodb_targets import DynamoTargets
         from glovebox.registry.registry import Registry
 
-        store = DynamoTargets(self._clients.dynamodb(), self._deployed.output("RegistryTable"))
+        store = DynamoTargets(self._dynamodb, self._deployed.output("RegistryTable"))
         return Registry(store, self._deployed.account)
 
-    @cached_property
+    @property
     def findings(self) -> FindingStore:
         from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 
-        return DynamoFindingStore(self._clients.dynamodb(), self._deployed.output("FindingsTable"))
+        return DynamoFindingStore(self._dynamodb, self._deployed.output("FindingsTable"))
 
-    @cached_property
+    @property
     def scans(self) -> ScanStore:
         from glovebox.adapters.dynamodb_scans import DynamoScanStore
 
-        return DynamoScanStore(self._clients.dynamodb(), self._deployed.output("ScansTable"))
+        return DynamoScanStore(self._dynamodb, self._deployed.output("ScansTable"))
 
-    @cached_property
+    @property
     def orders(self) -> Orders:
         from glovebox.adapters.orders import LambdaOrders
 
@@ -120,7 +122,7 @@ class DeployedRemote:
         clients = self._clients if profile is None else AwsClients(profile, "us-east-1")
         return AwsOrganization(clients.organizations())
 
-    @cached_property
+    @property
     def caller(self) -> str:
         from glovebox.adapters.aws import calling
         from glovebox.registry.order import MAX_REQUESTED_BY
@@ -133,3 +135,7 @@ class DeployedRemote:
         from glovebox.adapters.session import deployed
 
         return deployed(self._clients.cloudformation())
+
+    @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        return self._clients.dynamodb()

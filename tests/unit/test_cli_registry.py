@@ -227,7 +227,7 @@ def test_an_import_is_shown_before_it_is_made(there: FakeRemote, run: Command) -
         "management",
         "--json",
     )
-    told = json.loads(run(*arguments)[1])
+    told = json.loads(run(*arguments, "--json")[1])
     assert [each["id"] for each in told["added"]] == ["000000000001"]
     assert len(there.registry.accounts()) == 1
 
@@ -426,9 +426,7 @@ def test_a_file_is_written_in_the_format_of_its_ending(
     assert json.loads((tmp_path / "a.txt").read_text())["state"] == "new"
 
 
-def test_a_file_that_cannot_be_written_leaves_nothing(
-    there: FakeRemote, run: Command, tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_written_is_said(there: FakeRemote, run: Command, tmp_path: Path) -> None:
     code, _, said = run("findings", "-o", str(tmp_path / "none" / "a.csv"))
     assert code == BAD_INPUT
     assert "cannot be written" in said
