@@ -372,6 +372,7 @@ def test_old_news_is_called_old(there: FakeRemote, run: Command) -> None:
         (("--team", "payments"), {"1", "2"}),
         (("--team", "shop"), set()),
         (("--team", "shop", "--account", ACCOUNT), set()),
+        (("--team", "payments", "--account", "444455556666"), set()),
         (("--state", "new"), {"1", "2"}),
         (("--state", "resolved"), set()),
         (("--state", "resolved", "--state", "new"), {"1", "2"}),
