@@ -89,7 +89,7 @@ contracts: setup
 
 check: lint types contracts test
 
-# Both parts run, whatever the first one says; the worse answer is the last word.
+# All parts run, whatever the first one says; the worse answer is the last word.
 bench: setup
 	worst=0; for part in bench bench.perimeter bench.findings; do \
 	  $(BIN)/python -m $$part $(if $(QUICK),--quick) || worst=$$?; done; exit $$worst

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import cast
 
-from glovebox.cli import audit, cost, drill, up
-from glovebox.cli.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
-from glovebox.errors import ConfigurationError, GloveboxError, InputError
+from glovebox.cli import audit, cost, drill, findings, owners, scan, targets, teams, up
+from glovebox.cli.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, REFUSED
+from glovebox.errors import ConfigurationError, ConflictError, GloveboxError, InputError, RefusedError
 from glovebox.text import visible
 
-COMMANDS = (audit, up, drill, cost)
+COMMANDS = (audit, up, targets, teams, owners, scan, findings, drill, cost)
 """In the order of `glovebox --help`."""
 MAX_ERROR_CHARACTERS = 2_000
 """An error is a sentence or two; the rest would push them off the screen."""
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(args)
     except GloveboxError as error:
         print(f"glovebox: {visible(str(error), MAX_ERROR_CHARACTERS)}", file=sys.stderr)
-        return BAD_INPUT if isinstance(error, InputError | ConfigurationError) else FAILED
+        return _code(error)
     except KeyboardInterrupt:
         print("glovebox: interrupted.", file=sys.stderr)
         return INTERRUPTED
@@ -42,6 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
+
+
+def _code(error: GloveboxError) -> int:
+    match error:
+        case InputError() | ConfigurationError():
+            return BAD_INPUT
+        case RefusedError() | ConflictError():
+            return REFUSED
+        case _:
+            return FAILED
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.local.agent import Agent
 from glovebox.local.assembly import Assembly, synthesized
 from glovebox.local.aws import LocalAws
+from glovebox.local.connection import announced
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
@@ -150,6 +151,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         settings = perimeter.farm.settings if perimeter else plan.audit_settings
         _configure_launch(aws, deployment.output("LaunchFunction"), settings, plan.shard_hosts)
         _upload_page(aws, deployment.output("SiteBucket"))
+        stack.enter_context(announced(aws, plan.folder))
         engine = perimeter.engine if perimeter else plan.engine
         agent = Agent(aws, deployment.output("Cluster"), engine, plan.folder / "tasks", keep=plan.keep)
         stack.enter_context(agent.watching())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 from msgspec import Meta, Struct
 
@@ -33,3 +33,11 @@ class OrderAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     run_id: str
     scans: int
     refused: tuple[Refused, ...] = ()
+
+
+class Orders(Protocol):
+    """Where orders go."""
+
+    def scan(self, order: AccountsOrder) -> OrderAnswer:
+        """Start the scans.  Raises what `launch` raised, and UpstreamError."""
+        ...

@@ -79,6 +79,8 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     enrichment_note: str | None = None
     account: AccountTarget | None = None
     """What a scan of an account is about; it has no `hosts`."""
+    external_id: str = ""
+    """That of the account's audit role; empty: the deployment's.  Its task is not told."""
     claim: str | None = None
     """The digest of the claim that got this attempt's credentials; never taken back, so there is no other."""
     claimed_at: str | None = None

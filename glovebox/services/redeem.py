@@ -70,6 +70,7 @@ class RedeemSettings:
     audit_role: str
     """The audit role's ARN, with `${Target}` for the account."""
     external_id: str
+    """Of accounts that have none of their own."""
     session_policy: str
     """JSON, with `${Target}` for the account."""
     managed_policies: tuple[str, ...]
@@ -170,7 +171,7 @@ class Redeem:
             role_arn=self.settings.role(target.account),
             name=f"{scan.scan_id}-{scan.attempt}",
             source_identity=scan.scan_id,
-            external_id=self.settings.external_id,
+            external_id=scan.external_id or self.settings.external_id,
             seconds=max(MIN_SESSION_SECONDS, min(MAX_SESSION_SECONDS, math.ceil(left))),
             policy=self.settings.policy(target.account),
             managed_policies=self.settings.managed_policies,

@@ -10,26 +10,54 @@ from pathlib import Path
 import pytest
 
 from glovebox.cli import audit, exit_codes, main
-from glovebox.errors import ConfigurationError, GloveboxError, InputError, UpstreamError
+from glovebox.errors import (
+    ConfigurationError,
+    ConflictError,
+    GloveboxError,
+    InputError,
+    RefusedError,
+    UpstreamError,
+)
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    """Each sub-command's parser by its name."""
-    (action,) = (one for one in main.build_parser()._actions if isinstance(one, argparse._SubParsersAction))
-    return dict(action.choices)
+    """Each command's parser by its name, and each of its actions' by both names."""
+    return dict(nested("", main.build_parser()))
+
+
+def nested(name: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    for one in parser._actions:
+        if isinstance(one, argparse._SubParsersAction):
+            for choice, below in one.choices.items():
+                full = f"{name} {choice}".strip()
+                yield full, below
+                yield from nested(full, below)
 
 
 def section(command: str) -> str:
     """The text of the document under the heading of a command."""
-    match = re.search(rf"^## `glovebox {command}`\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
-    assert match, f"docs/cli.md has no heading for glovebox {command}"
+    level = "###" if " " in command else "##"
+    text = under(f"{level} `glovebox {command}`")
+    return text.partition("\n### `glovebox ")[0]
+
+
+def connection() -> str:
+    """The options that all commands on a deployment share."""
+    return under("## Commands on a deployment")
+
+
+def under(heading: str) -> str:
+    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert match, f"docs/cli.md has no heading {heading}"
     return match.group(1)
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[str]:
     for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            continue
         if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
             continue
         yield from action.option_strings or [str(action.metavar or action.dest)]
@@ -38,9 +66,10 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 @pytest.mark.parametrize("command", sorted(parsers()))
 def test_every_option_of_a_command_is_documented(command: str) -> None:
     text = section(command)
-    missing = [
-        option for option in options(parsers()[command]) if not re.search(rf"`[^`]*{option}\b[^`]*`", text)
-    ]
+    known = list(options(parsers()[command]))
+    if "--local" in known and "--profile" in known:
+        text += connection().partition("| `--json`")[0]
+    missing = [option for option in known if not re.search(rf"`[^`]*{option}\b[^`]*`", text)]
     assert missing == []
 
 
@@ -62,6 +91,8 @@ def test_every_exit_code_is_documented() -> None:
     [
         (InputError("The list is bad.", fix="Mend it."), exit_codes.BAD_INPUT),
         (ConfigurationError("A setting is bad."), exit_codes.BAD_INPUT),
+        (RefusedError("A rule says no.", fix="Ask."), exit_codes.REFUSED),
+        (ConflictError("It is there already."), exit_codes.REFUSED),
         (UpstreamError("A service failed.\x1b[2J"), exit_codes.FAILED),
         (KeyboardInterrupt(), exit_codes.INTERRUPTED),
     ],

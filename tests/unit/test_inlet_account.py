@@ -162,6 +162,11 @@ def test_botocore_reads_them_by_the_environment_alone(
     assert session.get_config_variable("ca_bundle") == str(folder / "authorities.pem")
 
 
+def test_a_second_attempt_opens_what_is_sealed_for_the_second(s3: Bucket, folder: Path) -> None:
+    s3.objects["request.json"], s3.on_put = request(attempt=2), answering(s3, attempt=2)
+    assert run(s3, folder).returncode == 0
+
+
 def test_the_inlet_waits_for_its_envelope(s3: Bucket, folder: Path) -> None:
     s3.objects["request.json"], s3.on_put = request(), answering(s3)
     s3.answers = [200, 200, 403, 404, 503]

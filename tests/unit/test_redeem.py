@@ -15,7 +15,7 @@ from glovebox.envelopes.sealing import CLAIM_BYTES, MLKEM_KEY_BYTES, KeyPair, Pu
 from glovebox.errors import ConfigurationError, InputError, RefusedError, UpstreamError
 from glovebox.scans.accounts import AccountTarget, claim_key
 from glovebox.scans.model import ScanState, handoff_key
-from glovebox.scans.state import Scan
+from glovebox.scans.state import Scan, finished
 from glovebox.services.claim_addresses import claim_addresses
 from glovebox.services.redeem import SESSION_POLICY_CHARACTERS, WAITS
 from glovebox.tickets.claims import AwsApiClaims
@@ -64,6 +64,13 @@ def test_the_session_is_of_one_account_for_one_scan_until_the_deadline() -> None
     assert json.loads(order.policy)["Id"] == ACCOUNT
     assert order.managed_policies == ("arn:aws:iam::aws:policy/SecurityAudit",)
     assert order.seconds == 1_800
+
+
+def test_an_account_with_an_external_id_of_its_own_is_asked_with_that() -> None:
+    broker = Broker()
+    broker.change(external_id="another-external-id")
+    broker.claim(KeyPair().public.claim())
+    assert broker.sessions.orders[0].external_id == "another-external-id"
 
 
 @pytest.mark.parametrize(
@@ -345,13 +352,22 @@ def test_a_bucket_that_cannot_be_written_costs_the_attempt() -> None:
     assert_next_attempt(broker, "envelope_unwritten")
 
 
-def test_the_last_attempt_ends_the_scan_and_a_good_end_forgets_the_failure() -> None:
+def test_the_last_attempt_ends_the_scan() -> None:
     broker = Broker()
     broker.change(attempt=2)
     broker.envelopes.errors = [UpstreamError("SlowDown")]
     broker.claim(KeyPair().public.claim(), attempt=2)
     assert scan_of(broker).state is ScanState.FAILED
     assert scan_of(broker).failure is not None
+
+
+def test_a_good_end_forgets_the_failure_of_the_first_attempt() -> None:
+    broker = Broker()
+    broker.envelopes.errors = [UpstreamError("SlowDown")]
+    broker.claim(KeyPair().public.claim())
+    assert_next_attempt(broker, "envelope_unwritten")
+    end = finished(scan_of(broker), state=ScanState.COMPLETED, now=broker.clock(), reason=None)
+    assert (end.failure, end.reason) == (None, None)
 
 
 class _Killed(BaseException):

@@ -1,0 +1,236 @@
+"""`glovebox findings`: what the scans found, and what people decide about it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from glovebox.cli import remote
+from glovebox.cli.actions import Actions, action
+from glovebox.cli.exit_codes import OK
+from glovebox.cli.remote import add_connection_options
+
+if TYPE_CHECKING:
+    from glovebox.cli.choosing import Choice
+    from glovebox.cli.remote import Remote
+    from glovebox.findings.model import Finding
+
+FORMATS: Final = ("table", "json", "jsonl", "csv", "ocsf")
+STATES: Final = ("new", "open", "reopened", "accepted", "resolved", "all")
+SEVERITIES: Final = ("informational", "low", "medium", "high", "critical")
+TABLE_ROWS: Final = 200
+"""Nobody reads more in a terminal; files and the other formats have them all."""
+SHOWN_ID: Final = 12
+"""Digits of an id in a table: enough to name a finding among millions."""
+
+
+def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
+    """Declare the command, its options, its actions and theirs."""
+    parser = subparsers.add_parser(
+        "findings",
+        help="what the scans found",
+        description="Show what the scans of accounts found: by default what is new, open or reopened.",
+    )
+    parser.set_defaults(run=_show)
+    parser.add_argument("--account", metavar="ID", action="append", help="of this account; may be repeated")
+    parser.add_argument("--team", metavar="TEAM", help="of the accounts that this team owns")
+    parser.add_argument("--state", choices=STATES, action="append", help="in this state; may be repeated")
+    parser.add_argument(
+        "--severity", choices=SEVERITIES, default="informational", help="at least this severe"
+    )
+    parser.add_argument("--service", metavar="NAME", action="append", help="of this service, such as s3")
+    parser.add_argument("--check", metavar="NAME", action="append", help="of this check")
+    parser.add_argument("--held", action="store_true", help="only those that wait for release or dismiss")
+    parser.add_argument("--format", choices=FORMATS, help="table by default; of a file, by its ending")
+    parser.add_argument(
+        *("-o", "--output"), type=Path, metavar="FILE", help="write to this file instead of standard output"
+    )
+    add_connection_options(parser)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    accepting = action(actions, "accept", _accept, help="live with a finding until a day", inherits=True)
+    accepting.add_argument("id", metavar="ID", help="the finding's id, or its first 8 digits or more")
+    accepting.add_argument("--reason", metavar="TEXT", required=True, help="why")
+    accepting.add_argument("--owner", metavar="TEXT", required=True, help="who answers for it")
+    accepting.add_argument(
+        "--until",
+        metavar="DATE",
+        type=_day,
+        required=True,
+        help="YYYY-MM-DD, on which it is open again (UTC)",
+    )
+    withdrawing = action(actions, "withdraw", _withdraw, help="take an acceptance back", inherits=True)
+    withdrawing.add_argument("id", metavar="ID", help="as for accept")
+    for each in (accepting, withdrawing):
+        each.add_argument(
+            "--account", metavar="ID", dest="of_account", help="look only there, which is quicker"
+        )
+    for name, run, sentence in (
+        ("release", _release, "believe that what is held of an account is resolved"),
+        ("dismiss", _dismiss, "do not believe it: what is held stays as it was"),
+    ):
+        deciding = action(actions, name, run, help=sentence, inherits=True)
+        deciding.add_argument("account_id", metavar="ACCOUNT", help="its id")
+
+
+# ---------------------------------------------------------------- showing
+
+
+def _show(args: argparse.Namespace) -> int:
+    from glovebox.cli.choosing import chosen_targets, freshness, read
+    from glovebox.cli.output import say
+
+    there = remote.connect(args)
+    choice = _choice(args)
+    targets = chosen_targets(there, args.account, args.team)
+    found = read(there.findings, targets, choice)
+    kind = args.format or _format_of(args.output)
+    shown = (
+        _print_table(found) if kind == "table" and args.output is None else _write(found, kind, args.output)
+    )
+    say(f"{shown:,} findings. {freshness(there, targets, now=int(time.time()))}")
+    return OK
+
+
+def _choice(args: argparse.Namespace) -> Choice:
+    from glovebox.cli.choosing import Choice
+    from glovebox.findings.model import Severity, State
+
+    live = [each.value for each in State if each.live]
+    wanted = args.state or ([each.value for each in State] if args.held else live)
+    return Choice(
+        states=tuple(each for each in State if "all" in wanted or each.value in wanted),
+        severity=Severity[args.severity.upper()],
+        services=frozenset(args.service) if args.service else None,
+        checks=frozenset(args.check) if args.check else None,
+        held=True if args.held else None,
+    )
+
+
+def _format_of(output: Path | None) -> str:
+    ending = "" if output is None else output.suffix.lstrip(".").lower()
+    return ending if ending in FORMATS else "table" if output is None else "jsonl"
+
+
+def _print_table(found: Iterator[Finding]) -> int:
+    from glovebox.cli.output import print_table, say
+    from glovebox.findings.export import TABLE_COLUMNS, table_rows
+
+    rows, count = [], 0
+    for finding in found:
+        if count < TABLE_ROWS:
+            [cells] = table_rows([finding])
+            rows.append((finding.id[:SHOWN_ID], finding.account, *cells))
+        count += 1
+    if rows:
+        print_table(("id", "account", *TABLE_COLUMNS), rows)
+    if count > TABLE_ROWS:
+        say(f"The first {TABLE_ROWS:,} of {count:,}; -o FILE has them all.")
+    return count
+
+
+def _write(found: Iterator[Finding], kind: str, output: Path | None) -> int:
+    from glovebox.cli.writing import encoded, to_file, to_stdout
+
+    count = 0
+
+    def counted() -> Iterator[Finding]:
+        nonlocal count
+        for finding in found:
+            count += 1
+            yield finding
+
+    pieces = encoded(counted(), kind)
+    if output is None:
+        to_stdout(pieces)
+    else:
+        to_file(pieces, output)
+    return count
+
+
+# ---------------------------------------------------------------- deciding
+
+
+def _accept(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import say
+    from glovebox.findings import recording
+    from glovebox.findings.model import Acceptance
+
+    there = _deciding(args)
+    now = int(time.time())
+    target, key = _find(there, args)
+    acceptance = Acceptance(reason=args.reason, owner=args.owner, until=args.until)
+    there.registry.require_acceptable(target.removeprefix("aws:"), acceptance, now=now)
+    recording.accept(there.findings, target, key, acceptance, by=there.caller, now=now)
+    say(f"{key.hex()} of {target} is accepted until {_date(args.until)}.")
+    return OK
+
+
+def _withdraw(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import say
+    from glovebox.findings import recording
+
+    there = _deciding(args)
+    target, key = _find(there, args)
+    recording.withdraw(there.findings, target, key, by=there.caller, now=int(time.time()))
+    say(f"{key.hex()} of {target} is open again.")
+    return OK
+
+
+def _release(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import say
+    from glovebox.findings import recording
+
+    there, target = _deciding(args), _target(args.account_id)
+    recording.release(there.findings, target, by=there.caller, now=int(time.time()))
+    say(f"What was held of {target} is resolved.")
+    return OK
+
+
+def _dismiss(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import say
+    from glovebox.findings import recording
+
+    there, target = _deciding(args), _target(args.account_id)
+    recording.dismiss(there.findings, target, by=there.caller, now=int(time.time()))
+    say(f"What was held of {target} stays as it was.")
+    return OK
+
+
+def _deciding(args: argparse.Namespace) -> Remote:
+    """Raises InputError for a filter before the action: a decision is about what it names alone."""
+    from glovebox.errors import InputError
+
+    filters = ("account", "team", "state", "service", "check", "held", "format", "output")
+    given = [f"--{each}" for each in filters if getattr(args, each)]
+    if given:
+        raise InputError(f"{given[0]} chooses what is shown.", fix="Give the action its own options only.")
+    return remote.connect(args)
+
+
+def _find(there: Remote, args: argparse.Namespace) -> tuple[str, bytes]:
+    from glovebox.cli.choosing import find
+
+    return find(there.findings, args.id, None if args.of_account is None else _target(args.of_account))
+
+
+def _target(account_id: str) -> str:
+    from glovebox.registry.model import require_account_id
+
+    return f"aws:{require_account_id(account_id)}"
+
+
+def _day(text: str) -> int:
+    """Epoch seconds at which the day begins."""
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a day is such as 2026-12-31") from error
+    return int(day.timestamp())
+
+
+def _date(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(seconds))

@@ -1,0 +1,153 @@
+"""`glovebox scan`: have accounts scanned, and follow the scans."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from glovebox.cli import remote
+from glovebox.cli.actions import Actions, action, json_option
+from glovebox.cli.exit_codes import INCOMPLETE, OK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from glovebox.cli.remote import Remote
+    from glovebox.scans.state import Scan
+
+POLL_SECONDS = 5.0
+"""A scan takes minutes, and a thousand of them are a read of some hundred kilobytes."""
+DEFAULT_MINUTES = 150
+"""Two attempts of an hour each, and room to start them."""
+MAX_MINUTES = 24 * 60
+
+
+def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
+    """Declare the command, its actions and their options."""
+    parser = subparsers.add_parser("scan", help="have accounts scanned", description="Have accounts scanned.")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    starting = action(actions, "account", _account, help="scan accounts that are on record")
+    starting.add_argument("ids", metavar="ID", nargs="+", help="an account's id")
+    showing = action(actions, "show", _show, help="show how far a run is")
+    showing.add_argument("run_id", metavar="RUN", help="the run, as `glovebox scan account` named it")
+    for following in (starting, showing):
+        following.add_argument("--wait", action="store_true", help="wait until every scan has ended")
+        following.add_argument(
+            "--timeout", metavar="MINUTES", type=_minutes, default=DEFAULT_MINUTES, help="wait no longer"
+        )
+        json_option(following)
+
+
+def _account(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import print_json, say
+    from glovebox.errors import InputError
+    from glovebox.registry.order import MAX_ACCOUNTS, AccountsOrder
+
+    ids = tuple(dict.fromkeys(args.ids))
+    if len(ids) > MAX_ACCOUNTS:
+        raise InputError(f"One order has at most {MAX_ACCOUNTS:,} accounts.", fix="Make it several.")
+    there = remote.connect(args)
+    there.registry.require_scannable(ids)
+    answer = there.orders.scan(AccountsOrder(accounts=ids, requested_by=there.caller))
+    for refused in answer.refused:
+        say(f"{refused.account} is not scanned: {refused.reason}")
+    say(f"Run {answer.run_id}: {answer.scans} scans of {len(ids) - len(answer.refused)} accounts.")
+    if args.wait:
+        code = _follow(there, answer.run_id, args)
+        return code if not answer.refused else INCOMPLETE
+    if args.json:
+        print_json(answer)
+    say(f"To follow it: glovebox scan show {answer.run_id} --wait")
+    return OK if not answer.refused else INCOMPLETE
+
+
+def _show(args: argparse.Namespace) -> int:
+    from glovebox.errors import InputError
+    from glovebox.scans.model import RUN_ID
+
+    if RUN_ID.fullmatch(args.run_id) is None:
+        raise InputError(
+            f"{args.run_id!r} is no run's id.",
+            fix="It is such as 20261122T120000Z-0123abcd, without a scan's number.",
+        )
+    there = remote.connect(args)
+    if args.wait:
+        return _follow(there, args.run_id, args)
+    _print(there, args.run_id, there.scans.scans(args.run_id), as_json=args.json)
+    return OK
+
+
+def _follow(there: Remote, run_id: str, args: argparse.Namespace) -> int:
+    """Poll until all scans have ended; a line whenever something changed."""
+    from glovebox.cli.output import say
+
+    deadline = time.monotonic() + args.timeout * 60
+    wanted, before = there.scans.run(run_id).shards, ""
+    while True:
+        scans = there.scans.scans(run_id)
+        over = len(scans) >= wanted and all(each.state.ended for each in scans)
+        now = _states(scans, wanted)
+        if now != before:
+            say(now)
+            before = now
+        if over or time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    _print(there, run_id, scans, as_json=args.json)
+    if not over:
+        say(f"Not all have ended in {args.timeout} minutes. To go on: glovebox scan show {run_id} --wait")
+    return OK if over and all(each.state.value == "completed" for each in scans) else INCOMPLETE
+
+
+def _states(scans: Sequence[Scan], wanted: int) -> str:
+    from collections import Counter
+
+    counts = Counter(each.state.value for each in scans)
+    ended = sum(each.state.ended for each in scans)
+    return f"{ended}/{wanted} ended: " + ", ".join(
+        f"{count} {state}" for state, count in sorted(counts.items())
+    )
+
+
+def _print(there: Remote, run_id: str, scans: Sequence[Scan], *, as_json: bool) -> None:
+    from glovebox.cli.output import print_json, print_table
+
+    told = [_as_json(there, each) for each in scans]
+    if as_json:
+        print_json({"runId": run_id, "scans": told})
+        return
+    rows = [
+        (
+            each["scanId"],
+            each["account"],
+            each["state"],
+            each["attempt"],
+            ", ".join(f"{count} {step}" for step, count in each["findings"].items()) or "–",
+            " ".join(filter(None, (each["reason"], each["fix"]))),
+        )
+        for each in told
+    ]
+    print_table(("scan", "account", "state", "attempt", "findings", "reason"), rows)
+
+
+def _as_json(there: Remote, scan: Scan) -> dict[str, Any]:
+    account = scan.account.account if scan.account else ""
+    record = there.findings.scan(f"aws:{account}", scan.scan_id) if account and scan.state.ended else None
+    return {
+        "scanId": scan.scan_id,
+        "account": account,
+        "regions": scan.account.regions if scan.account else [],
+        "state": scan.state.value,
+        "attempt": scan.attempt,
+        "reason": scan.reason,
+        "fix": scan.failure.fix if scan.failure else None,
+        "findings": record.steps if record else {},
+        "endedAt": scan.ended_at,
+    }
+
+
+def _minutes(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_MINUTES:
+        raise argparse.ArgumentTypeError(f"minutes are a number from 1 to {MAX_MINUTES}")
+    return int(text)
