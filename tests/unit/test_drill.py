@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from containers.inlet.__main__ import _lay_down
+from containers.inlet.__main__ import _lay_down, _request
 from glovebox.drill.brief import Brief
 from glovebox.drill.run import ATTEMPTS, IN_AWS
 from glovebox.errors import ConfigurationError, InputError, NotFoundError, RefusedError, UpstreamError
@@ -184,7 +184,7 @@ def test_a_drill_goes_down_the_way_of_all_scans(world: World, tmp_path: Path) ->
     )
     assert forms.report.fields["key"] == report_key(DRILL, 1)
     # What the inlet lays down is what the scanner reads.
-    _lay_down(world.hand_off.objects[f"{folder}/request.json"], tmp_path)
+    _lay_down(_request(world.hand_off.objects[f"{folder}/request.json"]), tmp_path)
     brief = Brief.of(json.loads((tmp_path / "request.json").read_text("utf-8"))["brief"])
     assert brief == Brief.of(world.request()["brief"])
     assert (brief.gateway, brief.aws_port, brief.site_port) == ("10.43.0.10", 3128, 3129)

@@ -21,7 +21,6 @@ from glovebox.envelopes.sealing import MAX_ENVELOPE_BYTES, KeyPair, PublicKey, s
 from glovebox.errors import UpstreamError
 from glovebox.farm.authority import pem_of
 from glovebox.scans.accounts import AccountScanRequest, AccountTarget
-from glovebox.tickets.proxy import parse_proxy_url
 from tests.airlock_server import Bucket, bucket
 from tests.certificates import root
 from tests.envelopes import (
@@ -128,8 +127,7 @@ def test_an_sdk_finds_the_credentials_and_the_gateway_in_files_that_nobody_can_w
     )
     assert (folder / "authorities.pem").read_text() == pem()
     values = sourced(folder)
-    proxy, found = parse_proxy_url(values["HTTPS_PROXY"])
-    assert (proxy, found) == (GATEWAY, ticket())
+    assert values["HTTPS_PROXY"] == ticket().url(GATEWAY)
     assert values["GLOVEBOX_REGIONS"] == "eu-west-1 us-east-1"
     assert {values[name] for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")} == {
         str(folder / "authorities.pem")

@@ -19,6 +19,7 @@ from glovebox.scans.state import Scan, finished
 from glovebox.services.claim_addresses import claim_addresses
 from glovebox.services.redeem import SESSION_POLICY_CHARACTERS, WAITS
 from glovebox.tickets.claims import AwsApiClaims
+from glovebox.tickets.claims import decode as decode_claims
 from tests.brokering import SCANNING_ACCOUNT, Broker, FakeClaims, event, settings
 from tests.envelopes import ACCOUNT, GATEWAY, OTHER_ACCOUNT, OTHER_SCAN, SCAN
 from tests.fakes import FakeHandOff
@@ -82,7 +83,7 @@ def test_a_session_lasts_as_long_as_the_attempt_within_what_aws_gives(left: int,
     pair = KeyPair()
     broker.claim(pair.public.claim())
     assert broker.sessions.orders[0].seconds == seconds
-    claims = credentials_of(broker, pair).ticket.claims()
+    claims = decode_claims(credentials_of(broker, pair).ticket.user)
     assert claims.exp == int(broker.clock().timestamp()) + min(left, 3_600)
 
 
