@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def generate(declared: Declaration, regions: Iterable[str]) -> list[str]:
 
     Raises ConfigurationError for a service that the SDK does not know, and for a name that no list can hold.
     """
-    session = botocore.session.get_session()
+    session = _session()
     unknown = {*declared.services, *chain(*declared.seats.values())} - set(session.get_available_services())
     if unknown:
         raise ConfigurationError(f"The SDK knows no service {min(unknown)}.", fix="Correct the declaration.")
@@ -87,6 +88,12 @@ def generate(declared: Declaration, regions: Iterable[str]) -> list[str]:
     for host in hosts:
         check_name(host)
     return sorted(hosts)
+
+
+@functools.cache
+def _session() -> Session:
+    """One for all lists: it keeps the services' models, which take most of the time to read."""
+    return botocore.session.get_session()
 
 
 def _offered(session: Session, service: str, region: str) -> bool:

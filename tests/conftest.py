@@ -5,13 +5,18 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROWLER = Path(__file__).resolve().parents[1] / ".glovebox/prowler/bin/prowler"
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ROOT / "tools"
+BUILD_SECONDS = 900
+PROWLER = ROOT / ".glovebox/prowler/bin/prowler"
 """In an environment of its own: it pins its own boto3."""
 
 # Node is started by the first import of aws_cdk, with the environment of that moment.  The validation of
@@ -76,6 +81,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("CI"):
             pytest.fail(f"CI must run this test, but {lacking}", pytrace=False)
         pytest.skip(lacking)
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """All images of these sources in Podman's store; nothing is built where nothing has changed."""
+    for command in ([str(TOOLS / "base-image")], [sys.executable, str(TOOLS / "build-images")]):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
+        assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
 
 
 ROOMS = (

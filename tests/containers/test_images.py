@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,17 +24,8 @@ LIMITS = (
     "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024",
 )  # fmt: skip
 """What a task definition of ours sets, in Podman's words."""
-BUILD_SECONDS = 900
 
-pytestmark = pytest.mark.containers
-
-
-@pytest.fixture(scope="session", autouse=True)
-def images() -> None:
-    """All images, built anew where their sources changed."""
-    for command in ([str(ROOT / "tools/base-image")], [sys.executable, str(ROOT / "tools/build-images")]):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-        assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("images")]
 
 
 def run(image: str, *command: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
@@ -118,12 +108,3 @@ def test_without_a_request_the_scanner_says_so_and_leaves_an_exit_code(tmp_path:
     ended = run("siteaudit", "python3", "-m", "containers.siteaudit", options=volumes)
     assert ended.returncode == 2, ended.stderr
     assert json.loads((outside / "exit.json").read_text()) == {"exit": 2}
-
-
-def test_the_whole_flow_runs_with_podman_as_the_engine() -> None:
-    """Request, inlet, scanner, outlet, upload, records and files: on the local cloud and its fleet."""
-    command = [sys.executable, "-m", "glovebox.cli.main", "up", "--once", "--engine", "podman"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
-    assert "podman" in done.stdout + done.stderr
-    assert "completed" in done.stdout + done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,7 @@ from glovebox.local.engines import choose_engine
 from glovebox.scans.model import RunState
 from tests.e2e.conftest import Platform
 
-pytestmark = [pytest.mark.e2e, pytest.mark.containers]
-
-BUILD_SECONDS = 900
-
-
-@pytest.fixture(scope="module", autouse=True)
-def images() -> None:
-    """Of these sources; nothing is built where nothing has changed."""
-    for command in (
-        [str(CHECKOUT / "tools/base-image")],
-        [sys.executable, str(CHECKOUT / "tools/build-images")],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-        assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+pytestmark = [pytest.mark.e2e, pytest.mark.containers, pytest.mark.usefixtures("images")]
 
 
 def test_a_run_in_podman_is_complete_and_leaves_no_container(tmp_path: Path) -> None:
