@@ -9,7 +9,7 @@ from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.gateway_keys import IN_USE
-from glovebox_constructs.grants import objects, revisions, tasks
+from glovebox_constructs.grants import objects, tasks
 from glovebox_constructs.runtime_function import RuntimeFunction
 from glovebox_constructs.schedule import scheduled
 from stacks.defaults import function_defaults
@@ -99,26 +99,7 @@ class Broker(cdk.Stack):
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/request.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
-        launch.may(
-            "ecs:RunTask",
-            on=[revisions(scanners.siteaudit.family)],
-            when={
-                "ArnEquals": {"ecs:cluster": scanners.cluster.attr_arn},
-                "BoolIfExists": {"ecs:enable-execute-command": "false"},
-            },
-            because="Each promotion of an image makes a revision, and the latest one is run.",
-        )
-        launch.may(
-            "ecs:TagResource",
-            on=[tasks(scanners.cluster)],
-            when={"StringEquals": {"ecs:CreateAction": "RunTask"}},
-            because=_NAMES,
-        )
-        launch.may(
-            "iam:PassRole",
-            on=[scanners.siteaudit.execution_role.role_arn],
-            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
-        )
+        scanners.siteaudit.may_be_started_by(launch, cluster=scanners.cluster)
         launch.may("secretsmanager:GetSecretValue", on=[ticket_key.secret_arn], when=IN_USE)
         launch.may_use_key("dynamodb", "s3", write=True)
         launch.may_use_key("secretsmanager")

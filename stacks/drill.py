@@ -13,7 +13,7 @@ from constructs import Construct
 
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.gateway_keys import IN_USE
-from glovebox_constructs.grants import objects, revisions, tasks
+from glovebox_constructs.grants import objects, tasks
 from glovebox_constructs.role_groups import AWS_PORT
 from glovebox_constructs.runtime_function import RuntimeFunction
 from glovebox_constructs.schedule import scheduled
@@ -111,24 +111,12 @@ class Drill(cdk.Stack):
             because=_NAMES,
         )
         drill.may("s3:PutObject", on=[objects(storage.results, "results/drill-*")], because=_NAMES)
-        here = {"ArnEquals": {"ecs:cluster": scanners.cluster.attr_arn}}
+        scanners.drill.may_be_started_by(drill, cluster=scanners.cluster)
         drill.may(
-            "ecs:RunTask",
-            on=[revisions(scanners.drill.family)],
-            when={**here, "BoolIfExists": {"ecs:enable-execute-command": "false"}},
-            because="Each promotion of an image makes a revision, and the latest one is run.",
-        )
-        drill.may("ecs:DescribeTasks", on=[tasks(scanners.cluster)], when=here, because=_NAMES)
-        drill.may(
-            "ecs:TagResource",
+            "ecs:DescribeTasks",
             on=[tasks(scanners.cluster)],
-            when={"StringEquals": {"ecs:CreateAction": "RunTask"}},
+            when={"ArnEquals": {"ecs:cluster": scanners.cluster.attr_arn}},
             because=_NAMES,
-        )
-        drill.may(
-            "iam:PassRole",
-            on=[scanners.drill.execution_role.role_arn],
-            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
         )
         drill.may("secretsmanager:GetSecretValue", on=[self._ticket_key.secret_arn], when=IN_USE)
         drill.may_use_key("s3", write=True)

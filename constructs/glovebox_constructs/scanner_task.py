@@ -14,8 +14,8 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from glovebox_constructs.findings import accept
-from glovebox_constructs.grants import grant, key_grant, objects
-from glovebox_constructs.runtime_function import retention
+from glovebox_constructs.grants import grant, key_grant, objects, revisions, tasks
+from glovebox_constructs.runtime_function import RuntimeFunction, retention
 
 IN = "/glovebox/in"
 OUT = "/glovebox/out"
@@ -116,6 +116,29 @@ class ScannerTask(Construct):
         )
         self.arn = definition.ref
         """Of the present revision, for people; whoever runs tasks names the family and gets the latest."""
+
+    def may_be_started_by(self, unit: RuntimeFunction, *, cluster: ecs.CfnCluster) -> None:
+        """Lets `unit` run this task in `cluster`, without a shell in it, and hand it its execution role."""
+        unit.may(
+            "ecs:RunTask",
+            on=[revisions(self.family)],
+            when={
+                "ArnEquals": {"ecs:cluster": cluster.attr_arn},
+                "BoolIfExists": {"ecs:enable-execute-command": "false"},
+            },
+            because="Each promotion of an image makes a revision, and the latest one is run.",
+        )
+        unit.may(
+            "ecs:TagResource",
+            on=[tasks(cluster)],
+            when={"StringEquals": {"ecs:CreateAction": "RunTask"}},
+            because="Tasks and objects of a scan get their names when it starts.",
+        )
+        unit.may(
+            "iam:PassRole",
+            on=[self.execution_role.role_arn],
+            when={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        )
 
     def _execution_role(self, repositories: list[str], handoff: s3.IBucket, key: kms.IKey) -> iam.Role:
         """What Fargate does for the task, before any of its containers runs."""
