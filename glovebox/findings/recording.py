@@ -52,15 +52,9 @@ def record(
         before = store.ledger(target)
         outcome = life.compare(before, judgement.seen, facts, now)
         commit = _commit(before, outcome, facts, report)
-        try:
-            store.commit(target, before, commit)
-        except ConflictError:
-            if last:
-                raise
-            continue
-        store.settle(target)
-        assert commit.scan is not None  # noqa: S101 - made just above
-        return commit.scan
+        if _committed(store, target, before, commit, last=last):
+            assert commit.scan is not None  # noqa: S101 - made just above
+            return commit.scan
     raise AssertionError("unreachable: the last try returns or raises")
 
 
@@ -104,14 +98,20 @@ def _decide(
         hold = before.hold if held else None
         made = Ledger(as_of=before.as_of, entries=life.after(before.entries, changes))
         commit = Commit(changes=changes, as_of=before.as_of, hold=hold, at=now, by=by, tally=tally(made))
-        try:
-            store.commit(target, before, commit)
-        except ConflictError:
-            if last:
-                raise
-            continue
-        store.settle(target)
-        return
+        if _committed(store, target, before, commit, last=last):
+            return
+
+
+def _committed(store: FindingStore, target: str, before: Ledger, commit: Commit, *, last: bool) -> bool:
+    """Whether nobody was faster; on the `last` try that raises ConflictError instead."""
+    try:
+        store.commit(target, before, commit)
+    except ConflictError:
+        if last:
+            raise
+        return False
+    store.settle(target)
+    return True
 
 
 def _commit(before: Ledger, outcome: Outcome, facts: ScanFacts, report: ProwlerReport | None) -> Commit:
