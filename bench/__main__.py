@@ -22,7 +22,7 @@ from bench import nginx, ours
 from bench.measure import CommandFailedError, Usage, measured
 from bench.peers import Peer, peers
 from bench.sites import BenchFarm, spread
-from bench.targets import AUDIT, SUITES, Row, Target, judge
+from bench.targets import AUDIT, SUITES, Row, Target, judge, target_table
 from glovebox.farm.running import announced, environment
 
 WIDTH: Final = 130
@@ -155,10 +155,7 @@ def _print(report: Report) -> None:
         shown = ("–" if number is None else f"{number:g}" for number in numbers)
         figures.add_row(row.name, str(row.hosts or "–"), *shown, row.note)
     console.print(figures)
-    targets = Table("target", "measured", "verdict")
-    for target in report.targets:
-        targets.add_row(target.promise, target.measured, target.verdict)
-    console.print(targets)
+    console.print(target_table(report.targets))
 
 
 if __name__ == "__main__":

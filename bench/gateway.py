@@ -82,15 +82,22 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def setup() -> Iterator[Setup]:
-    """The image under the limits of its task; nginx answers to the names of AWS."""
-    build_image()
+def gateway_process() -> Iterator[tuple[Gateway, int]]:
+    """The image under its task's limits, and the process that runs it."""
     identity = Path(f"/run/glovebox-bench-{os.getpid()}.id")
     identity.unlink(missing_ok=True)
-    with running_gateway(f"--cidfile={identity}") as gateway, _origin(gateway) as address:
+    with running_gateway(f"--cidfile={identity}") as gateway:
         inspect = ["podman", "inspect", "--format={{.State.Pid}}", identity.read_text()]
         process = int(subprocess.run(inspect, capture_output=True, text=True, check=True).stdout)
         identity.unlink()
+        yield gateway, process
+
+
+@contextmanager
+def setup() -> Iterator[Setup]:
+    """The image under the limits of its task; nginx answers to the names of AWS."""
+    build_image()
+    with gateway_process() as (gateway, process), _origin(gateway) as address:
         source = gateway.places.scanner
         ticket = gateway.signer.sign(aws_claims())
         yield Setup(

@@ -9,7 +9,6 @@ gives each site a round trip, as sites on the internet have.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from bench.gateway import cpu_seconds, why_not
+from bench.gateway import cpu_seconds, gateway_process, why_not
 from bench.measure import PATIENCE
 from bench.nginx import PKI_ADDRESS
 from bench.sites import BenchFarm
@@ -37,7 +36,7 @@ from glovebox.siteaudit.loop import audit_runner
 from glovebox.siteaudit.record import Dns
 from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
-from tests.perimeter.gateway import Gateway, build_image, running_gateway, site_claims
+from tests.perimeter.gateway import Gateway, build_image, site_claims
 
 HOSTS: Final = 400
 ROUNDS: Final = 3
@@ -86,7 +85,7 @@ def measure(*, hosts: int = HOSTS, rounds: int = ROUNDS, delay_ms: float = 0.0) 
         folder = Path(temporary)
         with announced("bench.farm", folder / "farm", [str(hosts)]) as line:
             farm = msgspec.json.decode(line, type=BenchFarm)
-            with _far(farm, folder, delay_ms) as settings, _gateway() as (gateway, process):
+            with _far(farm, folder, delay_ms) as settings, gateway_process() as (gateway, process):
                 direct, through = folder / "direct.json", folder / "through.json"
                 direct.write_bytes(msgspec.json.encode(_request(farm, settings, None)))
                 through.write_bytes(msgspec.json.encode(_request(farm, settings, gateway)))
@@ -119,18 +118,6 @@ def _round(direct: Path, through: Path, process: int, hosts: int) -> Figures:
         connections=tunnelled.connections,
         failed=plain.failed + tunnelled.failed,
     )
-
-
-@contextmanager
-def _gateway() -> Iterator[tuple[Gateway, int]]:
-    """The image under its task's limits, and the process that runs it."""
-    identity = Path(f"/run/glovebox-bench-audit-{os.getpid()}.id")
-    identity.unlink(missing_ok=True)
-    with running_gateway(f"--cidfile={identity}") as gateway:
-        inspect = ["podman", "inspect", "--format={{.State.Pid}}", identity.read_text()]
-        process = int(subprocess.run(inspect, capture_output=True, text=True, check=True).stdout)
-        identity.unlink()
-        yield gateway, process
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from rich.table import Table
 from bench import gateway, gateway_audit
 from bench.gateway import Figures
 from bench.measure import PATIENCE
-from bench.targets import Target, at_least, at_most
+from bench.targets import Target, at_least, at_most, target_table
 from glovebox.errors import GloveboxError
 from glovebox.lab.lab import Lab
 from glovebox.lab.probe import why_no_drill
@@ -193,10 +193,7 @@ def _print(report: Report) -> None:
         for name, kept, new, digits in rows:
             table.add_row(name, f"{kept:,.{digits}f}", "" if new is None else f"{new:,.{digits}f}")
         console.print(table)
-    targets = Table("target", "measured", "verdict")
-    for target in report.targets:
-        targets.add_row(target.promise, target.measured, target.verdict)
-    console.print(targets)
+    console.print(target_table(report.targets))
 
 
 if __name__ == "__main__":

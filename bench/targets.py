@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
+from rich.table import Table
 
 SUITES, AUDIT = "glovebox, suites", "glovebox, whole audit"
 SSLYZE_SUITES, SSLYZE_STANDARD, NMAP = "sslyze, suites", "sslyze, standard", "nmap ssl-enum-ciphers"
@@ -39,6 +40,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     promise: str
     measured: str
     verdict: Verdict
+
+
+def target_table(targets: Iterable[Target]) -> Table:
+    """The promises as a table for people."""
+    table = Table("target", "measured", "verdict")
+    for target in targets:
+        table.add_row(target.promise, target.measured, target.verdict)
+    return table
 
 
 def judge(rows: Mapping[str, Row], *, sites: int) -> Iterator[Target]:
