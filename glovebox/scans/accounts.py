@@ -19,6 +19,9 @@ CLAIM_VARIABLE, ENVELOPE_VARIABLE = "GLOVEBOX_CLAIM_URL", "GLOVEBOX_ENVELOPE_URL
 """Of the inlet's environment."""
 MAX_BUCKETS = 40
 """A ticket holds no more names (docs/tickets.md)."""
+MAX_SERVICES = 128
+"""More than Prowler knows."""
+Service = Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9]{0,63}\Z")]
 MAX_AUTHORITIES = 1 << 20
 """Characters of PEM: every root that there is, and room."""
 
@@ -28,8 +31,13 @@ class AccountTarget(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
 
     account: Account
     regions: Annotated[list[Region], Meta(min_length=1, max_length=MAX_REGIONS)]
-    buckets: Annotated[list[Bucket], Meta(max_length=MAX_BUCKETS)] = []
-    """What S3 is asked about, by name; the gateway refuses any other."""
+    services: Annotated[list[Service], Meta(max_length=MAX_SERVICES)] = []
+    """What this shard looks at, as Prowler calls them; empty: all but `without`."""
+    without: Annotated[list[Service], Meta(max_length=MAX_SERVICES)] = []
+    """Services of other shards."""
+    buckets: Annotated[list[Bucket], Meta(max_length=MAX_BUCKETS)] | Literal["account"] = "account"
+    """What S3 is asked about: buckets by name, and the gateway refuses any other; or whatever the policy of
+    the gateway's S3 endpoint lets through, which are the account's own in our region."""
 
 
 class AccountScanRequest(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -26,8 +26,12 @@ MAX_RUN_HOSTS = 50_000
 """250 tasks; a longer list is a mistake, or wants runs of its own."""
 MAX_REPORT_BYTES = 64 << 20
 """What the upload form admits and ingest reads: 500 records of 128 KB."""
+MAX_OCSF_REPORT_BYTES = 100 << 20
+"""What `glovebox.findings.prowler` reads at most."""
 MAX_REQUEST_BYTES = 16 << 20
 """Names may be made to say much: 756 of them with the longest aliases and tickets are 10 MB."""
+MAX_LOGGED_ERRORS = 100
+"""Kinds of errors that a manifest tells apart; the rest is counted as `other`."""
 MAX_MANIFEST_BYTES = 64 << 10
 """The manifest holds counts, one digest and a bounded tail."""
 
@@ -121,14 +125,27 @@ class UploadForm(_Message, frozen=True, kw_only=True):
     fields: dict[str, str]
 
 
+ReportKind = Literal["site", "account"]
+"""Lines of site records, or an array of OCSF Detection Findings."""
+
+
 class OutletOrder(_Message, frozen=True, kw_only=True):
     """What the outlet alone holds: where the report and then the manifest go."""
 
     scan_id: str
     attempt: int
+    kind: ReportKind = "site"
     report: UploadForm
     manifest: UploadForm
     max_report_bytes: int = MAX_REPORT_BYTES
+
+
+class LoggedErrors(_Message, frozen=True, kw_only=True):
+    """How often the scanner's log tells of one kind of error."""
+
+    what: Annotated[str, Meta(max_length=128)]
+    """`AccessDenied:ListBuckets` for an answer of AWS, else `other`."""
+    count: Annotated[int, Meta(ge=1)]
 
 
 class Manifest(_Message, frozen=True, kw_only=True):
@@ -140,6 +157,10 @@ class Manifest(_Message, frozen=True, kw_only=True):
     report_bytes: Annotated[int, Meta(ge=0)] = 0
     report_sha256: Annotated[str, Meta(max_length=64)] = ""
     report_lines: Annotated[int, Meta(ge=0)] = 0
+    """Records: lines of a report of sites, items of an array of findings."""
+    report_withheld: Annotated[int, Meta(ge=0)] = 0
+    """Items that could not be read, and stand as `null` in what was uploaded."""
+    logged_errors: Annotated[list[LoggedErrors], Meta(max_length=MAX_LOGGED_ERRORS)] = []
     scanner_exit: Annotated[int, Meta(ge=-255, le=255)] | None = None
     """`None` where the scanner left no exit code: it was killed."""
     reason: Annotated[str, Meta(max_length=512)] = ""
@@ -149,6 +170,9 @@ class Manifest(_Message, frozen=True, kw_only=True):
 
 
 REPORT_FILE = "report.jsonl"
+OCSF_REPORT_FILE = "report.ocsf.json"
+"""As Prowler names it, asked for a report `report`."""
+REPORT_FILES: dict[ReportKind, str] = {"site": REPORT_FILE, "account": OCSF_REPORT_FILE}
 MANIFEST_FILE = "manifest.json"
 EXIT_FILE = "exit.json"
 """`{"exit": N}`, written by the scanner's launcher in `/glovebox/out` when the scanner has ended."""
@@ -168,8 +192,8 @@ def run_id_of(scan_id: str) -> str:
     return match.group(1)
 
 
-def report_key(scan_id: str, attempt: int) -> str:
-    return f"results/{scan_id}/{attempt}/{REPORT_FILE}"
+def report_key(scan_id: str, attempt: int, kind: ReportKind = "site") -> str:
+    return f"results/{scan_id}/{attempt}/{REPORT_FILES[kind]}"
 
 
 def manifest_key(scan_id: str, attempt: int) -> str:
