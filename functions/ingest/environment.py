@@ -1,4 +1,8 @@
-"""What `ingest` gets from its environment: the variables are the fields' names in capitals."""
+"""What `ingest` gets from its environment: the variables are the fields' names in capitals.
+
+What it does with the table of findings, and so must be allowed to: `GetItem`, `Query`, `PutItem`, `UpdateItem`
+and `DeleteItem` on the table, `Query` on its index `by-kind`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ class Environment:
     scans_table: str
     sites_table: str
     registry_table: str
+    findings_table: str
     results_bucket: str
 
     @classmethod
@@ -23,5 +28,6 @@ class Environment:
             scans_table=variables.text("SCANS_TABLE"),
             sites_table=variables.text("SITES_TABLE"),
             registry_table=variables.text("REGISTRY_TABLE"),
+            findings_table=variables.text("FINDINGS_TABLE"),
             results_bucket=variables.text("RESULTS_BUCKET"),
         )

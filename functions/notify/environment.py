@@ -1,4 +1,8 @@
-"""What `notify` gets from its environment: the variables are the fields' names in capitals."""
+"""What `notify` gets from its environment: the variables are the fields' names in capitals.
+
+It reads the table of findings (`GetItem`, `Query`, `BatchGetItem`, `Query` on its index `by-kind`) and the
+registry (`Query`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from glovebox.environment import Variables
 class Environment:
     scans_table: str
     sites_table: str
+    findings_table: str
+    registry_table: str
     topic: str
     page_url: str
 
@@ -22,6 +28,8 @@ class Environment:
         return cls(
             scans_table=variables.text("SCANS_TABLE"),
             sites_table=variables.text("SITES_TABLE"),
+            findings_table=variables.text("FINDINGS_TABLE"),
+            registry_table=variables.text("REGISTRY_TABLE"),
             topic=variables.text("TOPIC"),
             page_url=variables.text("PAGE_URL"),
         )
