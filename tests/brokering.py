@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from glovebox.errors import ConflictError, NotFoundError
+from glovebox.errors import ConflictError
 from glovebox.scans.accounts import AccountTarget, claim_key
 from glovebox.scans.brokering import SessionKeys, SessionOrder
 from glovebox.scans.model import RunState, ScanState
@@ -15,7 +15,7 @@ from glovebox.scans.state import Run, Scan
 from glovebox.services.redeem import Redeem, RedeemSettings
 from glovebox.tickets.signer import Signer
 from tests.envelopes import ACCOUNT, GATEWAY, OTHER_ACCOUNT, OTHER_SCAN, SCAN
-from tests.fakes import FakeClock, FakeScanStore
+from tests.fakes import FakeClaims, FakeClock, FakeScanStore
 from tests.tickets import SIGNER
 
 RUN = SCAN[:-5]
@@ -54,26 +54,6 @@ def account_scan(scan_id: str = SCAN, account: str = ACCOUNT, **changes: object)
 
 def event(key: str, bucket: str = "claims") -> dict[str, object]:
     return {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
-
-
-@dataclass
-class FakeClaims:
-    objects: dict[str, bytes] = field(default_factory=dict)
-
-    def put(self, key: str, body: bytes) -> bool:
-        """As S3 does with `If-None-Match: *`."""
-        if key in self.objects:
-            return False
-        self.objects[key] = body
-        return True
-
-    def read(self, key: str, limit: int) -> bytes:
-        if key not in self.objects:
-            raise NotFoundError("no claim")
-        return self.objects[key][: limit + 1]
-
-    def writable_url(self, key: str, seconds: int) -> str:
-        return f"https://claims.invalid/{key}?seconds={seconds}"
 
 
 @dataclass

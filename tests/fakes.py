@@ -152,6 +152,39 @@ class FakeTicketKey:
 
 
 @dataclass
+class FakeAuthorities:
+    """`error` is raised as often as it stands."""
+
+    text: str = "-----BEGIN CERTIFICATE-----"
+    error: Exception | None = None
+
+    def pem(self) -> str:
+        if self.error:
+            raise self.error
+        return self.text
+
+
+@dataclass
+class FakeClaims:
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, key: str, body: bytes) -> bool:
+        """As S3 does with `If-None-Match: *`."""
+        if key in self.objects:
+            return False
+        self.objects[key] = body
+        return True
+
+    def read(self, key: str, limit: int) -> bytes:
+        if key not in self.objects:
+            raise NotFoundError("no claim")
+        return self.objects[key][: limit + 1]
+
+    def writable_url(self, key: str, seconds: int) -> str:
+        return f"https://claims.invalid/{key}?seconds={seconds}"
+
+
+@dataclass
 class FakeLauncher:
     asked: list[tuple[str, int]] = field(default_factory=list)
 

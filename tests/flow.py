@@ -8,16 +8,25 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from glovebox.registry.shards import Shards
+from glovebox.findings.store import FindingStore
 from glovebox.scans.model import Manifest, SiteScanRequest, handoff_key, manifest_key, report_key
+from glovebox.services.account_runs import AccountRuns
+from glovebox.services.attempts import Attempts
+from glovebox.services.account_reports import AccountReports
 from glovebox.services.ingest import Ingest
-from glovebox.services.launch import Launch, LaunchSettings
+from glovebox.services.launch import Launch
 from glovebox.services.notify import Notify
 from glovebox.services.publish import Publish
+from glovebox.services.site_reports import SiteReports
+from glovebox.services.site_runs import SiteRuns, SiteSettings
 from glovebox.services.site_targets import SiteTargets
 from glovebox.services.watch import Watch
 from glovebox.siteaudit.record import SiteRecord, to_json
 from glovebox.siteaudit.settings import AuditSettings
 from tests.fakes import (
+    FakeAuthorities,
+    FakeClaims,
     FakeClock,
     FakeHandOff,
     FakeLauncher,
@@ -33,7 +42,9 @@ from tests.fakes import (
     FakeTopic,
     FakeUploads,
 )
+from tests.findings import small_findings
 from tests.records import good_record
+from tests.registry import SCANNING, FakeTargets
 
 Event = dict[str, object]
 
@@ -47,6 +58,9 @@ class Flow:
     audit: AuditSettings = field(default_factory=AuditSettings)
     gateways: tuple[str, ...] = ("10.43.0.10:3129", "10.43.0.26:3129")
     ipv6: bool = False
+    regions: tuple[str, ...] = ("eu-central-1", "eu-west-1", "us-east-1")
+    regions_per_scan: int = 4
+    service_parts: int = 1
     issuers: tuple[str, ...] = ("issuer.example.com",)
     names: FakeNames = field(default_factory=FakeNames)
     key: FakeTicketKey = field(default_factory=FakeTicketKey)
@@ -61,14 +75,34 @@ class Flow:
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     publication: FakePublication = field(default_factory=FakePublication)
     topic: FakeTopic = field(default_factory=FakeTopic)
+    findings: FindingStore = field(default_factory=small_findings)
+    targets: FakeTargets = field(default_factory=FakeTargets)
+    claims: FakeClaims = field(default_factory=FakeClaims)
+    authorities: FakeAuthorities = field(default_factory=FakeAuthorities)
 
     @property
     def launch(self) -> Launch:
-        return Launch(
+        sites, accounts = self.site_runs, self.account_runs
+        attempts = Attempts(
             store=self.store,
             hand_off=self.hand_off,
             uploads=FakeUploads(),
             tasks=self.tasks,
+            kinds={"site": sites, "account": accounts},
+            clock=self.clock,
+        )
+        return Launch(
+            store=self.store,
+            sites=sites,
+            accounts=accounts,
+            attempts=attempts,
+            clock=self.clock,
+            token=lambda: "0badcafe",
+        )
+
+    @property
+    def site_runs(self) -> SiteRuns:
+        return SiteRuns(
             lists=self.lists,
             targets=SiteTargets(
                 names=self.names,
@@ -78,24 +112,50 @@ class Flow:
                 issuers=self.issuers,
                 audit=self.audit,
             ),
-            settings=LaunchSettings(
+            settings=SiteSettings(
                 audit=self.audit,
                 lists_bucket="lists",
                 shard_hosts=self.shard_hosts,
                 enrichment=self.enrichment,
             ),
             clock=self.clock,
-            token=lambda: "0badcafe",
+        )
+
+    @property
+    def account_runs(self) -> AccountRuns:
+        return AccountRuns(
+            registry=self.targets,
+            scanning_account=SCANNING,
+            shards=Shards(
+                regions=self.regions,
+                regions_per_scan=self.regions_per_scan,
+                service_parts=self.service_parts,
+            ),
+            claims=self.claims,
+            hand_off=self.hand_off,
+            authorities=self.authorities,
         )
 
     @property
     def ingest(self) -> Ingest:
         return Ingest(
             store=self.store,
-            sites=self.sites,
-            registry=self.registry,
             results=self.results,
             bucket="results",
+            sites=SiteReports(
+                store=self.store,
+                sites=self.sites,
+                registry=self.registry,
+                results=self.results,
+                clock=self.clock,
+            ),
+            accounts=AccountReports(
+                store=self.store,
+                findings=self.findings,
+                results=self.results,
+                clock=self.clock,
+                sleep=self.clock.pass_seconds,
+            ),
             clock=self.clock,
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from glovebox.envelopes.names import MAX_REGIONS
 from glovebox.environment import Variables
+from glovebox.registry.shards import MAX_SERVICE_PARTS
 from glovebox.scans.model import MAX_SHARD_HOSTS
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -27,6 +29,14 @@ class Environment:
     gateways: tuple[str, ...]
     ticket_key_secret: str
     egress_ipv6: bool
+    registry_table: str
+    claims_bucket: str
+    scanning_account: str
+    authorities_parameter: str
+    prowler_task_definition: str
+    regions: tuple[str, ...]
+    regions_per_scan: int
+    service_parts: int
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> Environment:
@@ -48,4 +58,12 @@ class Environment:
             gateways=variables.names_or_none("GATEWAYS"),
             ticket_key_secret=variables.text("TICKET_KEY_SECRET"),
             egress_ipv6=variables.switch("EGRESS_IPV6"),
+            registry_table=variables.text("REGISTRY_TABLE"),
+            claims_bucket=variables.text("CLAIMS_BUCKET"),
+            scanning_account=variables.text("SCANNING_ACCOUNT"),
+            authorities_parameter=variables.text("AUTHORITIES_PARAMETER"),
+            prowler_task_definition=variables.text("PROWLER_TASK_DEFINITION"),
+            regions=variables.names("REGIONS"),
+            regions_per_scan=variables.number("REGIONS_PER_SCAN", least=1, most=MAX_REGIONS),
+            service_parts=variables.number("SERVICE_PARTS", least=1, most=MAX_SERVICE_PARTS),
         )

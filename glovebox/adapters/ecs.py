@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from glovebox.adapters.aws import calling, error_code, error_message
 from glovebox.errors import RefusedError, UpstreamError
+from glovebox.scans.model import ReportKind
 from glovebox.scans.ports import NoCapacityError, TaskOrder
 
 if TYPE_CHECKING:
@@ -38,12 +39,17 @@ class EcsTasks:
         *,
         cluster: str,
         task_definition: str,
+        account_task_definition: str = "",
         subnets: Sequence[str],
         security_groups: Sequence[str],
     ) -> None:
+        """Families, of which the latest revision runs; who scans no accounts names none for them."""
         self._client = client
         self._cluster = cluster
-        self._task_definition = task_definition
+        self._task_definitions: dict[ReportKind, str] = {
+            "site": task_definition,
+            "account": account_task_definition,
+        }
         self._subnets = list(subnets)
         self._security_groups = list(security_groups)
 
@@ -52,7 +58,7 @@ class EcsTasks:
             with calling("Starting a task"):
                 answer = self._client.run_task(
                     cluster=self._cluster,
-                    taskDefinition=self._task_definition,
+                    taskDefinition=self._task_definitions[order.kind],
                     launchType="FARGATE",
                     count=1,
                     clientToken=order.token,

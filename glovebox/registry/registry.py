@@ -27,6 +27,7 @@ from glovebox.registry.model import (
     require_team_name,
 )
 from glovebox.registry.owners import By, OwnerRule, Ownership, Subject, owner_of
+from glovebox.registry.scannable import not_on_record, require_scannable
 from glovebox.registry.spreadsheet import Read
 from glovebox.registry.store import RegistryStore, Stored
 
@@ -56,7 +57,7 @@ class Registry:
         Raises NotFoundError where it is not on record, RefusedError for the account that scans, and
         ConflictError where it is disabled.
         """
-        return self._scannable(self.account(account_id))
+        return require_scannable(self.account(account_id), self.scanning_account)
 
     def require_scannable(self, account_ids: Iterable[str]) -> None:
         """As `scannable` of each, in one reading."""
@@ -64,8 +65,8 @@ class Registry:
         for account_id in account_ids:
             account = known.get(require_account_id(account_id))
             if account is None:
-                raise _no_account(account_id)
-            self._scannable(account)
+                raise not_on_record(account_id)
+            require_scannable(account, self.scanning_account)
 
     def add(self, account: Account) -> None:
         """Raises RefusedError for the account that scans, ConflictError for one that is on record."""
@@ -210,20 +211,11 @@ class Registry:
         elif account.team and teams is not None and account.team not in teams:
             raise _no_team(account.team)
 
-    def _scannable(self, account: Account) -> Account:
-        refuse_scanning_account(account.id, self.scanning_account)
-        if account.disabled is not None:
-            raise ConflictError(
-                f"{account.id} is disabled: {account.disabled.value}.",
-                fix=f"To scan it all the same: glovebox targets set {account.id} --enable",
-            )
-        return account
-
     def _stored(self, account_id: str) -> Stored[Account]:
         try:
             return self.store.get(Account, require_account_id(account_id))
         except NotFoundError as error:
-            raise _no_account(account_id) from error
+            raise not_on_record(account_id) from error
 
     def _stored_team(self, name: str) -> Stored[Team]:
         try:
@@ -235,12 +227,6 @@ class Registry:
 def _with_before(plan: ImportPlan) -> Iterable[tuple[Account | None, Account]]:
     yield from ((None, each) for each in plan.added)
     yield from ((each.before, each.after) for each in (*plan.changed, *plan.vanished))
-
-
-def _no_account(account_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"{account_id} is not on record.", fix=f"Put it there: glovebox targets add {account_id}"
-    )
 
 
 def _no_team(name: str) -> NotFoundError:

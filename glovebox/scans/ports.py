@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from glovebox.errors import UpstreamError
-from glovebox.scans.model import UploadForm
+from glovebox.scans.model import ReportKind, UploadForm
 from glovebox.scans.state import Run, Scan
 from glovebox.siteaudit.resolution import Resolution
 
@@ -90,6 +90,8 @@ class TaskOrder:
     inlet_environment: str
     """ARN of the object with the inlet's environment."""
     outlet_environment: str
+    kind: ReportKind = "site"
+    """Which task definition."""
 
     @property
     def started_by(self) -> str:

@@ -120,7 +120,10 @@ class Run(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
     shards: int
     pending: int
     kind: str = "site"
+    accounts: int = 0
+    """In a run of kind `account`, those that are scanned; `hosts` is 0 then."""
     rejected_lines: tuple[LineNote, ...] = ()
+    """Lines of the list that gave no host, or accounts that are not scanned, with the reason."""
     rejected_count: int = 0
     counts: dict[str, int] = {}
     missing: tuple[str, ...] = ()

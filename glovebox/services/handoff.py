@@ -11,11 +11,11 @@ import base64
 import msgspec
 
 from glovebox.scans.model import (
-    MANIFEST_FILE,
     MAX_MANIFEST_BYTES,
+    MAX_OCSF_REPORT_BYTES,
     MAX_REPORT_BYTES,
-    REPORT_FILE,
     OutletOrder,
+    ReportKind,
     handoff_key,
     manifest_key,
     report_key,
@@ -27,6 +27,11 @@ READ_SECONDS = 900
 
 JSON = "application/json"
 JSON_LINES = "application/x-ndjson"
+REPORTS: dict[ReportKind, tuple[str, int]] = {
+    "site": (JSON_LINES, MAX_REPORT_BYTES),
+    "account": (JSON, MAX_OCSF_REPORT_BYTES),
+}
+"""Type and most bytes."""
 
 
 def handed_off(
@@ -38,19 +43,21 @@ def handed_off(
     request: bytes,
     seconds: int,
     token: str,
+    kind: ReportKind = "site",
+    inlet: str = "",
 ) -> TaskOrder:
     """Write the hand-off of this attempt; the URLs in it are seen by the task alone.
 
-    `request` is the JSON that the inlet lays down; the forms live for `seconds`; two orders with one `token`
-    start one task.
+    `request` is the JSON that the inlet lays down, `inlet` are further lines of its environment; the forms
+    live for `seconds`; two orders with one `token` start one task.
     """
     request_key, inlet_key, outlet_key = (
         handoff_key(scan_id, attempt, name) for name in ("request.json", "inlet.env", "outlet.env")
     )
     hand_off.put(request_key, request, JSON)
     url = hand_off.readable_url(request_key, READ_SECONDS)
-    hand_off.put(inlet_key, f"GLOVEBOX_REQUEST_URL={url}\n".encode(), "text/plain")
-    forms = _forms(uploads, scan_id, attempt, seconds)
+    hand_off.put(inlet_key, f"GLOVEBOX_REQUEST_URL={url}\n{inlet}".encode(), "text/plain")
+    forms = _forms(uploads, scan_id, attempt, kind, seconds)
     order = base64.b64encode(msgspec.json.encode(forms)).decode()
     hand_off.put(outlet_key, f"GLOVEBOX_ORDER={order}\n".encode(), "text/plain")
     return TaskOrder(
@@ -59,16 +66,21 @@ def handed_off(
         token=token,
         inlet_environment=hand_off.arn(inlet_key),
         outlet_environment=hand_off.arn(outlet_key),
+        kind=kind,
     )
 
 
-def _forms(uploads: Uploads, scan_id: str, attempt: int, seconds: int) -> OutletOrder:
-    objects = {
-        REPORT_FILE: (report_key(scan_id, attempt), JSON_LINES, MAX_REPORT_BYTES),
-        MANIFEST_FILE: (manifest_key(scan_id, attempt), JSON, MAX_MANIFEST_BYTES),
-    }
-    report, manifest = (
-        uploads.form(key, content_type=content_type, max_bytes=most, seconds=seconds)
-        for key, content_type, most in objects.values()
+def _forms(uploads: Uploads, scan_id: str, attempt: int, kind: ReportKind, seconds: int) -> OutletOrder:
+    content_type, most = REPORTS[kind]
+    return OutletOrder(
+        scan_id=scan_id,
+        attempt=attempt,
+        kind=kind,
+        report=uploads.form(
+            report_key(scan_id, attempt, kind), content_type=content_type, max_bytes=most, seconds=seconds
+        ),
+        manifest=uploads.form(
+            manifest_key(scan_id, attempt), content_type=JSON, max_bytes=MAX_MANIFEST_BYTES, seconds=seconds
+        ),
+        max_report_bytes=most,
     )
-    return OutletOrder(scan_id=scan_id, attempt=attempt, report=report, manifest=manifest)

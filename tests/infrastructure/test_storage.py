@@ -10,7 +10,7 @@ import pytest
 from glovebox.adapters.dynamodb_findings import BY_KIND
 from glovebox.adapters.dynamodb_sites import BY_DOMAIN, BY_NAME
 from glovebox.findings.store import TargetSummary
-from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
+from glovebox.services.attempts import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, START_SECONDS
 from glovebox.sites.item import SUMMARY_ATTRIBUTES
 from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings

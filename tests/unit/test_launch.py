@@ -11,7 +11,8 @@ import pytest
 from glovebox.errors import InputError, NotFoundError, RefusedError, UpstreamError
 from glovebox.scans.model import MAX_REPORT_BYTES, OutletOrder, RunState, ScanState, handoff_key
 from glovebox.scans.ports import NoCapacityError
-from glovebox.services.launch import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS, attempt_seconds
+from glovebox.services.attempts import FORM_MARGIN_SECONDS, MAX_ATTEMPT_SECONDS
+from glovebox.services.site_runs import attempt_seconds
 from glovebox.siteaudit.settings import AuditSettings
 from tests.flow import Flow
 

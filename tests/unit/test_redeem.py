@@ -20,9 +20,9 @@ from glovebox.services.claim_addresses import claim_addresses
 from glovebox.services.redeem import SESSION_POLICY_CHARACTERS, WAITS
 from glovebox.tickets.claims import AwsApiClaims
 from glovebox.tickets.claims import decode as decode_claims
-from tests.brokering import SCANNING_ACCOUNT, Broker, FakeClaims, event, settings
+from tests.brokering import SCANNING_ACCOUNT, Broker, event, settings
 from tests.envelopes import ACCOUNT, GATEWAY, OTHER_ACCOUNT, OTHER_SCAN, SCAN
-from tests.fakes import FakeHandOff
+from tests.fakes import FakeClaims, FakeHandOff
 from tests.tickets import KEYS
 
 NO_TRY_HELPS = [UpstreamError("Throttling", fix="wait")] * (len(WAITS) + 1)
@@ -332,6 +332,16 @@ def test_without_a_signing_key_no_session_is_asked_for(error: Exception) -> None
     broker.claim(KeyPair().public.claim())
     assert broker.sessions.orders == []
     assert_next_attempt(broker, "ticket_key")
+
+
+def test_whoever_names_no_bucket_may_ask_for_the_accounts() -> None:
+    broker, pair = Broker(), KeyPair()
+    broker.change(account=AccountTarget(account=ACCOUNT, regions=["eu-west-1"]))
+    broker.claim(pair.public.claim())
+    found = credentials_of(broker, pair).ticket
+    claims = KEYS.verify(found.user, found.password, broker.clock().timestamp())
+    assert isinstance(claims, AwsApiClaims)
+    assert claims.buckets == "account"
 
 
 def test_more_buckets_than_a_ticket_holds_fail_the_scan() -> None:

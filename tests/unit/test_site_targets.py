@@ -21,7 +21,7 @@ from glovebox.scans.model import (
     SiteTarget,
 )
 from glovebox.scans.state import Scan
-from glovebox.services.launch import MAX_ATTEMPT_SECONDS
+from glovebox.services.attempts import MAX_ATTEMPT_SECONDS
 from glovebox.services.site_targets import Reach, SiteTargets, ipv4_only
 from glovebox.siteaudit.failures import make_failure
 from glovebox.siteaudit.record import MAX_TEXT, MAX_WORD, Dns

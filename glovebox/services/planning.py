@@ -1,0 +1,33 @@
+"""What an order comes to before anything is written: the scans of a run that has no id yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from glovebox.scans.accounts import AccountTarget
+from glovebox.scans.model import ReportKind
+from glovebox.siteaudit.notes import LineNote
+
+
+class Shard(Struct, frozen=True, kw_only=True):
+    """What one scan is about: hosts, or an account."""
+
+    hosts: tuple[str, ...] = ()
+    account: AccountTarget | None = None
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    kind: ReportKind
+    source: Sequence[object]
+    """What tells this run from others of its scheduled time; msgspec must know how to write it."""
+    shards: Sequence[Shard]
+    rejected: Sequence[LineNote]
+    """What was asked for and is not scanned."""
+    hosts: int = 0
+    accounts: int = 0
+    enrichment: bool = False
