@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from glovebox.adapters.dynamodb_findings import BY_KIND
+from glovebox.adapters.dynamodb_findings import BY_KIND, DynamoFindingStore
 from glovebox.findings.judging import Judgement
 from glovebox.findings.life import Coverage, Quality, ScanFacts, Seen
 from glovebox.findings.model import Observation, Severity, Status, prowler_identity, service_of
 from tests.prowler import ACCOUNT, COVERAGE, REGION, bucket
+from tests.small_dynamodb import SmallDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,6 +62,12 @@ def scan_id(day: int) -> str:
 
 def judgement(*observations: Observation, quality: Quality = Quality.COMPLETE) -> Judgement:
     return Judgement(quality, (), seen(*observations))
+
+
+def small_findings(table: SmallDynamoDB | None = None) -> DynamoFindingStore:
+    """The real store on a table of dictionaries."""
+    stand_in: Any = table or SmallDynamoDB()
+    return DynamoFindingStore(stand_in, TABLE, at_once=1, sleep=lambda seconds: None)
 
 
 def create_table(client: DynamoDBClient) -> None:

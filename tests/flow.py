@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from glovebox.registry.shards import Shards
 from glovebox.findings.store import FindingStore
+from glovebox.registry.shards import Shards
 from glovebox.scans.model import Manifest, SiteScanRequest, handoff_key, manifest_key, report_key
+from glovebox.services.account_reports import AccountReports
 from glovebox.services.account_runs import AccountRuns
 from glovebox.services.attempts import Attempts
-from glovebox.services.account_reports import AccountReports
 from glovebox.services.ingest import Ingest
 from glovebox.services.launch import Launch
 from glovebox.services.notify import Notify

@@ -8,22 +8,42 @@ from functools import cache
 
 from functions.ingest.environment import Environment
 from glovebox.adapters.aws import client
+from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.adapters.dynamodb_registry import DynamoRegistry
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.dynamodb_sites import DynamoSiteStore
 from glovebox.adapters.s3 import S3Results
+from glovebox.services.account_reports import AccountReports
 from glovebox.services.ingest import Ingest
+from glovebox.services.site_reports import SiteReports
 
 
 @cache
 def bootstrap() -> Ingest:
     environment = Environment.read(os.environ)
     dynamodb = client("dynamodb")
+    store = DynamoScanStore(dynamodb, environment.scans_table)
+    results = S3Results(client("s3"), environment.results_bucket)
     return Ingest(
-        store=DynamoScanStore(dynamodb, environment.scans_table),
-        sites=DynamoSiteStore(dynamodb, environment.sites_table),
-        registry=DynamoRegistry(dynamodb, environment.registry_table),
-        results=S3Results(client("s3"), environment.results_bucket),
+        store=store,
+        results=results,
         bucket=environment.results_bucket,
-        clock=lambda: datetime.now(UTC),
+        sites=SiteReports(
+            store=store,
+            sites=DynamoSiteStore(dynamodb, environment.sites_table),
+            registry=DynamoRegistry(dynamodb, environment.registry_table),
+            results=results,
+            clock=_now,
+        ),
+        accounts=AccountReports(
+            store=store,
+            findings=DynamoFindingStore(dynamodb, environment.findings_table),
+            results=results,
+            clock=_now,
+        ),
+        clock=_now,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,7 +1,7 @@
 """What `ingest` gets from its environment: the variables are the fields' names in capitals.
 
-What it does with the table of findings, and so must be allowed to: `GetItem`, `Query`, `PutItem`, `UpdateItem`
-and `DeleteItem` on the table, `Query` on its index `by-kind`.
+What it does with the table of findings, and so must be allowed to: `GetItem`, `Query`, `PutItem`,
+`UpdateItem` and `DeleteItem` on the table, `Query` on its index `by-kind`.
 """
 
 from __future__ import annotations

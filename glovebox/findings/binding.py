@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from glovebox.errors import ConfigurationError
-from glovebox.findings.model import GLOBAL_SERVICES
+from glovebox.findings.model import GLOBAL_SERVICES, asked
 
 ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _ARN: Final = re.compile(r"arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):([0-9]{12}|aws|):(.+)")
@@ -30,6 +30,7 @@ class Foreign(StrEnum):
 
     ACCOUNT = "another account"
     REGION = "another region"
+    SERVICE = "a service of another shard"
     RESOURCE = "a resource of another account"
     PARTITION = "another partition"
 
@@ -40,14 +41,19 @@ def well_formed(resource: str) -> bool:
 
 
 class Binding(Struct, frozen=True, kw_only=True):
-    """What a scan's request allows its report to speak of.  `owners`: further accounts whose resources the
-    target uses, such as those shared by AWS Resource Access Manager.
+    """What a scan's request allows its report to speak of.
+
+    `services` (`None`: all) but those in `without` are this shard's: a verdict on another one's service would
+    resolve what that one is to judge.  `owners`: further accounts whose resources the target uses, such as
+    those shared by AWS Resource Access Manager.
 
     Raises ConfigurationError for an account that is none.
     """
 
     account: str
     regions: frozenset[str]
+    services: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
     partition: str = "aws"
     owners: frozenset[str] = frozenset()
 
@@ -59,6 +65,8 @@ class Binding(Struct, frozen=True, kw_only=True):
         """What is foreign in it; `None` where nothing is."""
         if account != self.account:
             return Foreign.ACCOUNT
+        if not asked(service, self.services, self.without):
+            return Foreign.SERVICE
         if service not in GLOBAL_SERVICES and not self._in_reach(region):
             return Foreign.REGION
         match = _ARN.fullmatch(resource)

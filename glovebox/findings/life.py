@@ -24,6 +24,7 @@ from glovebox.findings.model import (
     Observation,
     State,
     Status,
+    asked,
 )
 
 MASS_LEAST: Final = 20
@@ -53,14 +54,15 @@ class Quality(StrEnum):
 
 
 class Coverage(Struct, frozen=True, kw_only=True):
-    """What a scan was asked to look at; `services` of `None` are all."""
+    """What a scan was asked to look at; `services` of `None` are all but those in `without`."""
 
     regions: frozenset[str]
     services: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
 
     def covers(self, service: str, region: str) -> bool:
-        in_services = self.services is None or service in self.services
-        return in_services and (region == GLOBAL or region in self.regions)
+        there = region == GLOBAL or region in self.regions
+        return there and asked(service, self.services, self.without)
 
 
 class ScanFacts(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -182,3 +183,8 @@ def prowler_identity(check: str, account: str, region: str, resource: str) -> by
 def service_of(check: str) -> str:
     """Prowler's checks are named `<service>_<what>`, which its own tests hold."""
     return check.partition("_")[0]
+
+
+def asked(service: str, services: Collection[str] | None, without: Collection[str]) -> bool:
+    """Whether a scan was asked for a service: for `services` (`None`: all) but those in `without`."""
+    return service not in without and (services is None or service in services)

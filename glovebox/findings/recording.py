@@ -45,8 +45,7 @@ def record(
         scan_id=scan_id, at=at, coverage=coverage, quality=judgement.quality, reasons=judgement.reasons
     )
     for last in (*[False] * (MAX_TRIES - 1), True):
-        store.settle(target)
-        known = store.scan(target, scan_id)
+        known = recorded(store, target, scan_id)
         if known is not None:
             return known
         before = store.ledger(target)
@@ -56,6 +55,12 @@ def record(
             assert commit.scan is not None  # noqa: S101 - made just above
             return commit.scan
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+def recorded(store: FindingStore, target: str, scan_id: str) -> ScanRecord | None:
+    """A scan's record, and all that was to be written for it; `None` where it was not taken in yet."""
+    store.settle(target)
+    return store.scan(target, scan_id)
 
 
 def accept(

@@ -1,4 +1,4 @@
-"""What wakes the functions: changes of the scans table, objects that were written.
+"""What wakes the functions: changes of the scans table, objects that were written, a new day.
 
 Of a change only the keys are read, because an image may be out of date.
 """
@@ -79,3 +79,8 @@ def created_object(event: object, bucket: str) -> S3Object:
     if detail.bucket.name != bucket:
         raise InputError("The event is of another bucket.")
     return detail.object
+
+
+def is_daily(event: object) -> bool:
+    """Whether the event is what a schedule says once a day: `{"daily": true}`."""
+    return event == {"daily": True}
