@@ -7,7 +7,9 @@ prints what the daemon is given.  The reasons stand in `squid.conf.template` and
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from string import Template
 
@@ -16,6 +18,7 @@ import msgspec
 from glovebox.errors import ConfigurationError
 from squid.settings import HEADER_KILOBYTES, PRIVATE_DESTINATIONS, GatewaySettings
 
+REGION_VARIABLE = "GLOVEBOX_REGION"
 TEMPLATE = Path(__file__).with_name("squid.conf.template")
 
 JUDGE_FIELDS = (
@@ -96,6 +99,7 @@ def _configuration(settings: GatewaySettings) -> str:
         client_connections=settings.client_connections,
         verify_command=" ".join(settings.verify_command),
         judge_command=" ".join(settings.judge_command),
+        region=settings.region,
         helper_children=children,
         helper_concurrency=concurrency,
         judge_options=f"children-max={children} children-startup={children} children-idle={children} "
@@ -151,12 +155,15 @@ def _ledger() -> str:
 
 
 def settings_from(path: Path) -> GatewaySettings:
-    """The settings of a JSON file.  Raises ConfigurationError for anything but settings."""
+    """The settings of a JSON file; its region is that of the environment, where that has one.
+
+    Raises ConfigurationError for anything but settings.
+    """
     try:
-        fields = msgspec.json.decode(path.read_bytes(), type=GatewaySettings)
+        settings = msgspec.json.decode(path.read_bytes(), type=GatewaySettings)
     except (OSError, msgspec.DecodeError) as exc:
         raise ConfigurationError(f"The gateway's settings {path} cannot be read: {exc}.") from exc
-    return fields
+    return replace(settings, region=os.environ.get(REGION_VARIABLE) or settings.region)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,9 @@ class GatewaySettings:
 
     scan_subnets: tuple[str, ...]
     """CIDRs of the clients; nobody else is served."""
+    region: str = ""
+    """Where the gateway stands, and so where its S3 endpoint leads.  Without one, no ticket opens a bucket
+    that it does not name.  `GLOVEBOX_REGION` says it in AWS: no template knows its region."""
     allow_list: str
     """File of exact host names, as `squid.allow_list` writes it."""
     bucket_regions: tuple[str, ...] = ()
@@ -108,7 +111,7 @@ class GatewaySettings:
         paths = (self.allow_list, self.tripwires, self.error_pages, self.public_keys)
         certificates = (self.certificate, self.certificate_key, self.upstream_authorities)
         _check_each("a path", _PATH, (*paths, *certificates))
-        _check_each("a region", _REGION, self.bucket_regions)
+        _check_each("a region", _REGION, (*self.bucket_regions, *filter(None, (self.region,))))
         for command in (self.verify_command, self.judge_command):
             _check_each("a helper's command", _WORD, command or ("",))
         numbers = (self.helper_children, self.helper_concurrency, self.client_connections, self.body_bytes)

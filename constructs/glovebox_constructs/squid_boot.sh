@@ -92,7 +92,7 @@ docker logout "${image%%/*}"
 docker run --detach --name gateway --restart always --read-only --user @USER@ --cap-drop ALL \
   --security-opt no-new-privileges --pids-limit 128 --memory 384m --ulimit nofile=65536:65536 \
   --tmpfs /tmp --tmpfs /run --shm-size 64m --stop-timeout 30 \
-  --volume "$folder:$folder:ro" --publish 3128:3128 --publish 3129:3129 \
+  --env GLOVEBOX_REGION="$region" --volume "$folder:$folder:ro" --publish 3128:3128 --publish 3129:3129 \
   --log-driver awslogs --log-opt awslogs-region="$region" --log-opt awslogs-group=@LOG@ \
   --log-opt mode=non-blocking "$image"
 

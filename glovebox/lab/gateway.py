@@ -113,6 +113,7 @@ def _settings(plan: Plan, python: str) -> GatewaySettings:
         scan_subnets=(str(network[plan.scan_vpc]),),
         allow_list=str(_CODE / "squid" / ALLOW_LIST),
         bucket_regions=(REGION,),
+        region=REGION,
         tripwires=str(_CODE / "squid/tripwires.txt"),
         error_pages=str(_CODE / "squid/errors"),
         public_keys=str(_STATE / "keys.pem"),

@@ -48,6 +48,9 @@ AccessKeyId = Annotated[str, Meta(pattern=r"\A[A-Z0-9]{16,128}\Z")]
 Account = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]
 Bucket = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")]
 """S3's general rules for bucket names."""
+Buckets = list[Bucket] | Literal["account"]
+"""By name, each once, empty for none; or "account": any, at the S3 of the gateway's own region alone, where
+the policy of its S3 endpoint says whose bucket it must be."""
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 HostName = Annotated[str, Meta(max_length=253, pattern=rf"\A{_LABEL}(?:\.{_LABEL})*\Z")]
 Address = Annotated[str, Meta(max_length=39)]
@@ -75,8 +78,8 @@ class AwsApiClaims(_Common, frozen=True, kw_only=True, tag="aws-api"):
     key: AccessKeyId
     """The access key id of the credentials that were brokered for this scan."""
     account: Account
-    buckets: list[Bucket]
-    """What S3 may touch, each once; empty for no bucket at all."""
+    buckets: Buckets
+    """What S3 may be asked about."""
 
 
 class SiteClaims(_Common, frozen=True, kw_only=True, tag="site"):
@@ -150,7 +153,8 @@ def from_base64url(text: str) -> bytes:
 
 def _check_lists(claims: Claims) -> None:
     if isinstance(claims, AwsApiClaims):
-        _check_unique(claims.buckets)
+        if claims.buckets != "account":
+            _check_unique(claims.buckets)
         return
     _check_unique(claims.addresses)
     _check_unique(claims.ports)

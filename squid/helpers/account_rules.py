@@ -1,5 +1,9 @@
 """What a ticket of the profile `aws-api` opens: reading one account, with one key.
 
+Buckets are the ticket's by name.  Where it says "account" instead, any bucket may be asked about at one
+host, the S3 of the gateway's own region: that way leads through the gateway's S3 endpoint, whose policy lets
+nothing pass but the buckets of audited accounts, and S3 logs for nobody what an endpoint refused.
+
 The operation is read off wherever the service's protocol puts it: the header `X-Amz-Target`, the path, or
 the query.  Where it stands in a posted form, the gateway cannot see it, and the scan's session policy
 decides alone.
@@ -15,7 +19,7 @@ from urllib.parse import parse_qsl
 from glovebox.tickets.claims import AwsApiClaims
 from squid.helpers.aws_interfaces import QUERY, READ_POSTS, REST, TARGET_PREFIXES
 from squid.helpers.credentials import check_authorization, check_query, layers
-from squid.helpers.labels import service_label
+from squid.helpers.labels import AWS_SUFFIX, service_label
 from squid.helpers.refusals import RequestRefusedError
 from squid.helpers.request import ABSENT, Request
 from squid.helpers.verbs import reads
@@ -28,6 +32,9 @@ CALLER_IDENTITY_LENGTH = str(len(CALLER_IDENTITY))
 which need no signature, fits into 43 bytes: role and token are at least 20 and 4 characters."""
 _BUCKET_SUFFIX = ".s3"
 _CONTROL_SUFFIX = ".s3-control"
+_ORDINARY_BUCKET = re.compile(r"(?!xn--|sthree-|amzn-s3-demo-)[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
+_ALIAS = ("-s3alias", "--ol-s3", "--x-s3", "--table-s3", ".mrap")
+"""How names end that S3 keeps for access points, directories and tables; no ordinary bucket's does."""
 
 _URL = re.compile(r"https://([a-z0-9.-]+)(?::443)?(/[^?#]*)?(?:\?([^#]*))?")
 _SMITHY_RPC = re.compile(r"/service/(\w+)/operation/(\w+)", re.ASCII)
@@ -42,13 +49,16 @@ class _Asked(NamedTuple):
     target: str
 
 
-def judge_account_request(claims: AwsApiClaims, request: Request, now: float) -> None:
-    """Raises RequestRefusedError unless `request`, at the door or inside TLS, may leave with this ticket."""
+def judge_account_request(claims: AwsApiClaims, request: Request, now: float, region: str) -> None:
+    """Raises RequestRefusedError unless `request`, at the door or inside TLS, may leave with this ticket.
+
+    `region` is the gateway's; without one, a ticket opens the buckets that it names and no other.
+    """
     label = service_label(request.host)
     if not label or request.port != HTTPS_PORT:
         raise RequestRefusedError("not_aws")
     if request.method == "CONNECT":
-        _check_host(claims, label)
+        _check_host(claims, label, request.host, region)
         return
     url = _URL.fullmatch(request.url)
     if url is None or url[1] != request.host:
@@ -57,23 +67,22 @@ def judge_account_request(claims: AwsApiClaims, request: Request, now: float) ->
     asked = _Asked(request.method, url[2] or "/", url[3] or "", request.target)
     check_query(asked.query)
     _check_body(request)
-    _check_host(claims, label)
+    _check_host(claims, label, request.host, region)
     _check_form(label, asked, request.content_type)
     if label == "sts":
         _check_token_service(asked, request)
     elif label == "s3" or label.endswith(_BUCKET_SUFFIX):
-        _check_storage(claims, label, asked)
+        _check_storage(claims, label, asked, request.host, region)
     elif label.endswith(_CONTROL_SUFFIX):
         _check_reading_method(asked)
     else:
         _check_operation(label, asked)
 
 
-def _check_host(claims: AwsApiClaims, label: str) -> None:
+def _check_host(claims: AwsApiClaims, label: str, host: str, region: str) -> None:
     """A bucket's or an account's name may stand in the host already."""
     if label.endswith(_BUCKET_SUFFIX):
-        if label.removesuffix(_BUCKET_SUFFIX) not in claims.buckets:
-            raise RequestRefusedError("foreign_bucket")
+        _check_bucket(claims, label.removesuffix(_BUCKET_SUFFIX), host, region)
     elif label.endswith(_CONTROL_SUFFIX):
         if label.removesuffix(_CONTROL_SUFFIX) != claims.account:
             raise RequestRefusedError("foreign_account")
@@ -112,7 +121,18 @@ def _check_token_service(asked: _Asked, request: Request) -> None:
         raise RequestRefusedError("sts_operation")
 
 
-def _check_storage(claims: AwsApiClaims, label: str, asked: _Asked) -> None:
+def _check_bucket(claims: AwsApiClaims, bucket: str, host: str, region: str) -> None:
+    if claims.buckets != "account":
+        if bucket not in claims.buckets:
+            raise RequestRefusedError("foreign_bucket")
+    # Other names lead elsewhere: `<bucket>.s3.amazonaws.com` to the region of whoever owns the bucket.
+    elif not region or host not in {f"s3.{region}{AWS_SUFFIX}", f"{bucket}.s3.{region}{AWS_SUFFIX}"}:
+        raise RequestRefusedError("bucket_elsewhere")
+    elif not _ORDINARY_BUCKET.fullmatch(bucket) or bucket.endswith(_ALIAS):
+        raise RequestRefusedError("foreign_bucket")
+
+
+def _check_storage(claims: AwsApiClaims, label: str, asked: _Asked, host: str, region: str) -> None:
     """The list of buckets, and what there is to read of the ticket's own; in either style of address."""
     _check_reading_method(asked)
     bucket, slash, key = asked.path[1:].partition("/")
@@ -120,8 +140,7 @@ def _check_storage(claims: AwsApiClaims, label: str, asked: _Asked) -> None:
         bucket, slash, key = label.removesuffix(_BUCKET_SUFFIX), "", asked.path[1:]
     if not bucket and not slash:
         return
-    if bucket not in claims.buckets:
-        raise RequestRefusedError("foreign_bucket")
+    _check_bucket(claims, bucket, host, region)
     if key:
         raise RequestRefusedError("s3_object")
 

@@ -21,6 +21,7 @@ REASONS = {
     "unknown_operation": "The gateway does not know this operation.",
     "sts_operation": "Of the token service, only GetCallerIdentity is open.",
     "foreign_bucket": "This bucket is none of the ticket's.",
+    "bucket_elsewhere": "Unnamed buckets are open at the S3 host of the gateway's region only.",
     "foreign_account": "This account is not the ticket's.",
     "s3_object": "Buckets may be examined, their objects may not be read.",
     "site_method": "A site's ticket opens tunnels only.",

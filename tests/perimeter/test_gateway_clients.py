@@ -17,6 +17,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.exceptions import ClientError, ProxyConnectionError
 
+from glovebox.tickets.proxy import ProxyTicket
 from tests.perimeter.attacks import GOOD_URL, S3
 from tests.perimeter.gateway import (
     BUCKET,
@@ -46,7 +47,13 @@ def needs(program: str, package: str) -> None:
 
 
 def client(
-    gateway: Gateway, service: str, *, key: str = KEY_ID, secret: str = SECRET, style: str = "path"
+    gateway: Gateway,
+    service: str,
+    *,
+    key: str = KEY_ID,
+    secret: str = SECRET,
+    style: str = "path",
+    ticket: ProxyTicket | None = None,
 ) -> BaseClient:
     """boto3 as a scanner has it: one attempt, the ticket in the proxy's URL, the gateway's authority."""
     return boto3.client(  # type: ignore[call-overload]  # the service is a variable
@@ -57,7 +64,7 @@ def client(
         aws_session_token="a-session-token",
         verify=gateway.authority,
         config=Config(
-            proxies={"https": gateway.proxy(gateway.signer.sign(aws_claims()))},
+            proxies={"https": gateway.proxy(ticket or gateway.signer.sign(aws_claims()))},
             retries={"max_attempts": 0},
             s3={"addressing_style": style, "us_east_1_regional_endpoint": "regional"},
         ),
@@ -71,6 +78,19 @@ def test_boto3_reads_with_the_brokered_key(gateway: Gateway) -> None:
     client(gateway, "ec2").describe_instances()
     assert {seen.status for seen in gateway.origin.seen[-4:]} == {200}
     assert gateway.origin.seen[-2].host == f"{BUCKET}.s3.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_boto3_reads_buckets_that_the_ticket_does_not_name_at_the_gateways_own_s3(
+    gateway: Gateway, style: str
+) -> None:
+    """Whose they are, the S3 endpoint decides; there is none on loopback."""
+    named, unnamed = gateway.signer.sign(aws_claims()), gateway.signer.sign(aws_claims(buckets="account"))
+    client(gateway, "s3", style=style, ticket=unnamed).get_bucket_acl(Bucket="never-heard-of")
+    assert gateway.origin.seen[-1].status == 200
+    # By name it is refused at the door, and boto3 calls that a proxy's failure.
+    with pytest.raises((ClientError, ProxyConnectionError)):
+        client(gateway, "s3", style=style, ticket=named).get_bucket_acl(Bucket="never-heard-of")
 
 
 def test_boto3_shows_that_the_gateway_refused_and_why(gateway: Gateway) -> None:

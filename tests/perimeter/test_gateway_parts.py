@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from glovebox.errors import ConfigurationError
 from squid import allow_list, authority
 from squid.hosts import LISTS, bucket_regions, check_name, hosts_of
-from squid.render import LEDGER, render
+from squid.render import LEDGER, render, settings_from
 from squid.settings import GatewaySettings
 from tests.perimeter.attacks import ATTACKER_DEPLOYABLE, LOOK_ALIKES
 
@@ -53,6 +54,7 @@ GOOD: dict[str, Any] = {
         {"allow_list": "list.txt"},
         {"certificate": "/g/leaf.pem generate-host-certificates=on"},
         {"bucket_regions": (".*",)},
+        {"region": "us-east-1 site"},
         {"judge_command": ()},
         {"judge_command": ("/bin/sh", "-c", "true; echo")},
         {"aws_port": 3129},
@@ -74,6 +76,21 @@ def test_the_same_settings_render_the_same_text_without_a_hole() -> None:
     rules = [line for line in text.splitlines() if line.startswith("http_access")]
     assert rules[-1] == "http_access deny all why_other"
     assert [line.split()[-1] for line in rules if " allow " in line] == ["why_allowed"] * 3
+
+
+def test_the_judge_is_told_the_region_that_settings_or_environment_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "settings.json"
+    file.write_bytes(msgspec.json.encode(GatewaySettings(**GOOD)))
+    for variable, told in (("", ""), ("eu-west-1", "eu-west-1")):
+        monkeypatch.setenv("GLOVEBOX_REGION", variable)
+        text = render(settings_from(file))
+        assert f"squid.helpers.judge_request aws-api {told}\n" in text
+        assert "squid.helpers.judge_request site\n" in text
+    monkeypatch.setenv("GLOVEBOX_REGION", "x site")
+    with pytest.raises(ConfigurationError):
+        settings_from(file)
 
 
 def test_every_rule_that_denies_says_why_and_every_reason_has_an_answer() -> None:
