@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import os
 import sys
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import IO
+from pathlib import Path
 
 import msgspec
-import requests
 
-from containers.outlet.inspection import Report, UnfitError, exit_code, log_tail, report
+from containers.outlet import account, inspection
+from containers.outlet.inspection import Report, UnfitError, exit_code, log_tail
+from containers.outlet.logged import logged_errors
+from containers.outlet.posting import post
 from glovebox import log
-from glovebox.errors import ConfigurationError, GloveboxError, UpstreamError
-from glovebox.scans.airlock import authorities, no_new_privileges, out_folder
-from glovebox.scans.model import MANIFEST_FILE, REPORT_FILE, Manifest, OutletOrder, UploadForm
+from glovebox.errors import ConfigurationError, GloveboxError
+from glovebox.scans.airlock import no_new_privileges, out_folder
+from glovebox.scans.model import MANIFEST_FILE, REPORT_FILES, LoggedErrors, Manifest, OutletOrder, ReportKind
 
 VARIABLE = "GLOVEBOX_ORDER"
-WAITS = (1.0, 3.0, 10.0)
-TIMEOUT = (10.0, 120.0)
-_PASSING = {429, 500, 502, 503, 504}
+MAX_REASON = 512
+"""Characters; what a manifest admits."""
+REPORTS: dict[ReportKind, Callable[[Path, int, ExitStack], Report]] = {
+    "site": inspection.report,
+    "account": account.report,
+}
 
 
 def main() -> int:
@@ -52,15 +57,18 @@ def _order(text: str) -> OutletOrder:
 def _send(order: OutletOrder, open_files: ExitStack) -> None:
     folder = out_folder()
     found: Report | None = None
-    reason = ""
     try:
-        found = report(folder, order.max_report_bytes, open_files)
+        found = REPORTS[order.kind](folder, order.max_report_bytes, open_files)
+        reason = found.note
     except UnfitError as unfit:
         reason = str(unfit)
         log.warning("report not uploaded", scanId=order.scan_id, reason=reason)
+    errors: list[LoggedErrors] = []
+    if order.kind == "account":
+        errors, unread = logged_errors(folder)
+        reason = "; ".join(filter(None, (reason, unread)))
     if found is not None:
-        _upload(order.report, REPORT_FILE, found.file, time.sleep)
-        reason = found.note
+        post(order.report, REPORT_FILES[order.kind], found.file, found.size)
     manifest = Manifest(
         scan_id=order.scan_id,
         attempt=order.attempt,
@@ -68,44 +76,15 @@ def _send(order: OutletOrder, open_files: ExitStack) -> None:
         report_bytes=found.size if found else 0,
         report_sha256=found.sha256 if found else "",
         report_lines=found.lines if found else 0,
+        report_withheld=found.withheld if found else 0,
+        logged_errors=errors,
         scanner_exit=exit_code(folder),
-        reason=reason,
+        reason=reason[:MAX_REASON],
         log_tail=log_tail(folder),
     )
-    _upload(order.manifest, MANIFEST_FILE, msgspec.json.encode(manifest), time.sleep)
+    body = msgspec.json.encode(manifest)
+    post(order.manifest, MANIFEST_FILE, io.BytesIO(body), len(body))
     log.info("manifest uploaded", scanId=order.scan_id, report=found is not None, lines=manifest.report_lines)
-
-
-def _upload(form: UploadForm, name: str, body: IO[bytes] | bytes, sleep: Callable[[float], None]) -> None:
-    """POST one file by its form.  Form and URL are secrets: no error quotes them.
-
-    Raises UpstreamError where S3 does not take it.
-    """
-    said = ""
-    with requests.Session() as session:
-        session.trust_env = False
-        session.verify = authorities()
-        for wait in (0.0, *WAITS):
-            sleep(wait)
-            if not isinstance(body, bytes):
-                body.seek(0)
-            try:
-                answer = session.post(
-                    form.url,
-                    data=form.fields,
-                    files={"file": (name, body, form.fields.get("Content-Type", ""))},
-                    timeout=TIMEOUT,
-                    allow_redirects=False,
-                )
-            except requests.RequestException as error:
-                said = f"no whole answer ({type(error).__name__})"
-                continue
-            if answer.ok and not answer.is_redirect:
-                return
-            said = f"the bucket answered {answer.status_code}"
-            if answer.status_code not in _PASSING:
-                break
-    raise UpstreamError(f"{name} was not taken: {said}.")
 
 
 if __name__ == "__main__":

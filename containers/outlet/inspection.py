@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE
+from glovebox.scans.redaction import WITHHELD, redact
 from glovebox.text import plain
 
 MAX_ENTRIES = 64
@@ -24,12 +25,8 @@ TAIL_BYTES = 8_192
 MAX_TAIL = 4_000
 """Characters; in JSON they stay below what a manifest admits."""
 _CHUNK = 1 << 20
-_SECRETS = re.compile(
-    r"(?i)https?://[^\s/@]*@\S+|https?://\S+\?\S+"  # addresses with a password or a query
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}|\beyJ[\w-]{10,}\.\S*"  # access key ids, tokens
-    r"|\b(?:authorization|cookie|password|secret|token|api[_-]?key)\b\s*[:=]\s*\S+(?:\s+\S+)?"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*"
-)
+_CUT_KEY = re.compile(r"(?s:(?!-----BEGIN).)*?-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----")
+"""The rest of a private key that began before the tail."""
 
 
 class UnfitError(Exception):
@@ -43,8 +40,11 @@ class Report:
     size: int
     sha256: str
     lines: int
+    """Or items."""
     note: str
     """What is odd about it, and no reason to keep it back."""
+    withheld: int = 0
+    """Items of which nothing goes out."""
 
 
 class _Exit(Struct, frozen=True):
@@ -53,8 +53,8 @@ class _Exit(Struct, frozen=True):
 
 def report(folder: Path, max_bytes: int, open_files: ExitStack) -> Report:
     """The report, copied and hashed.  Raises UnfitError."""
-    note = _oddities(folder)
-    source = open_files.enter_context(_opened(folder / REPORT_FILE))
+    note = oddities(folder)
+    source = open_files.enter_context(opened(folder / REPORT_FILE))
     # The root file system is read-only, so the copy lives in memory.
     copy = io.BytesIO()
     digest, size, lines, last = hashlib.sha256(), 0, 0, b"\n"
@@ -75,7 +75,7 @@ def report(folder: Path, max_bytes: int, open_files: ExitStack) -> Report:
 def exit_code(folder: Path) -> int | None:
     """What the scanner's launcher wrote; `None` where it was killed, or wrote something else."""
     try:
-        with _opened(folder / EXIT_FILE) as file:
+        with opened(folder / EXIT_FILE) as file:
             return msgspec.json.decode(file.read(1_024), type=_Exit).exit
     except (UnfitError, msgspec.DecodeError, UnicodeDecodeError):
         return None
@@ -84,7 +84,7 @@ def exit_code(folder: Path) -> int | None:
 def log_tail(folder: Path) -> str:
     """The end of the scanner's log without controls and without what looks like a secret."""
     try:
-        with _opened(folder / LOG_FILE) as file:
+        with opened(folder / LOG_FILE) as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - TAIL_BYTES))
             raw = file.read(TAIL_BYTES)
@@ -93,10 +93,13 @@ def log_tail(folder: Path) -> str:
     lines = raw.decode(errors="replace").splitlines()
     if size > TAIL_BYTES:
         lines = lines[1:]  # The first one is cut somewhere, perhaps in the middle of a secret.
-    return "\n".join(_SECRETS.sub("[withheld]", plain(line)) for line in lines)[-MAX_TAIL:]
+    text = "\n".join(map(plain, lines))
+    if cut_key := _CUT_KEY.match(text):
+        text = WITHHELD + text[cut_key.end() :]
+    return redact(text)[-MAX_TAIL:]
 
 
-def _oddities(folder: Path) -> str:
+def oddities(folder: Path) -> str:
     """What else lies in the folder that a scanner has no reason to leave."""
     with os.scandir(folder) as entries:
         for count, entry in enumerate(entries, start=1):
@@ -107,7 +110,7 @@ def _oddities(folder: Path) -> str:
     return ""
 
 
-def _opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> io.BufferedReader:
     """A plain file, opened without following a link or waiting for a pipe.  Raises UnfitError."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

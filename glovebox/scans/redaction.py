@@ -1,0 +1,83 @@
+"""Taking out of a scanner's words what looks like a secret, before they leave the box.
+
+For an honest scanner that says too much.  A hostile one can spell a secret in ways that nobody recognises.
+Every expression uses up what it looks at, so that no text makes it look twice: time grows with length alone.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+WITHHELD: Final = "[withheld]"
+MAX_REMEMBERED: Final = 1_024
+"""Characters of a text that is kept with its answer: reports repeat the same few thousand."""
+REMEMBERED: Final = 4_096
+"""Such texts, 16 MB at the very most."""
+
+_NAME: Final = r"(?i:passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)[ _-]?key)"
+_NAMED: Final = re.compile(_NAME)
+_MAY_BE: Final = re.compile(
+    r"[:=?]|A[KS]IA|eyJ|IQoJ|F[wQ]oG|gh[a-z]_|github_|xox|AIza|k_live_|glpat-|-----BEGIN"
+)
+"""What each of the following has in it."""
+_SECRETS: Final = re.compile(
+    # Names of resources, of secrets too (`…:secret:db`): everything hangs on them, so they stay.
+    r"(?P<arn>arn:aws[a-z-]{0,16}:(?:(?!://)[^\s\"',;])*+)"
+    # RFC 3986, 3.2.1 and 3.4: a user with his password, and queries, which sign and which hold tokens.
+    r"|(?P<user>://[^\s\"'<>/?#\\]*@)"
+    r"|(?P<query>(?<=[\w/])\?[\w%][^\s\"'<>]*+)"
+    r"|(?P<header>(?i:authorization|cookie)[\"']?\s{0,4}[:=])[^\r\n]*+"
+    r"|(?P<name>" + _NAME + r"[\w-]{0,40}+[\"'\]]?+\s{0,4}+(?:=>|[:=])\s{0,4}+)"
+    r"(?![\"']?arn:aws)(?:\"[^\"]*+\"?|'[^']*+'?|[^\s\"'<>]++)"
+    # Access key ids and session tokens of AWS, JSON in base64 (RFC 7519 and our own tickets), other vendors'.
+    r"|A[KS]IA[A-Z0-9]{12,}+|(?:IQoJ|F[wQ]oG)[A-Za-z0-9+/=]{40,}+"
+    r"|(?<![A-Za-z0-9])eyJ[\w+/=-]{10,}+(?:[.:][\w.~+/=-]*+)?"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+|glpat-[\w-]{16,}+|xox[a-z]-[\w-]{10,}+"
+    r"|AIza[\w-]{30,}+|[rs]k_live_\w{16,}+"
+    r"|-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z0-9 ]{0,32}PRIVATE KEY-----|\Z)"
+)
+
+
+def redacted(value: object) -> object:
+    """What a JSON document says, without secrets in its strings; its depth is the caller's business."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {redact(key): _member(key, member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [redacted(each) for each in value]
+    return value
+
+
+def redact(text: str) -> str:
+    """`text` with `WITHHELD` for every secret in it; ARNs stay as they are."""
+    return _remembered(text) if len(text) <= MAX_REMEMBERED else _redact(text)
+
+
+def _member(key: str, value: object) -> object:
+    return WITHHELD if isinstance(value, str) and _secret_name(key) else redacted(value)
+
+
+@lru_cache(REMEMBERED)
+def _secret_name(key: str) -> bool:
+    return _NAMED.search(key) is not None
+
+
+def _redact(text: str) -> str:
+    return _SECRETS.sub(_withheld, text) if _MAY_BE.search(text) else text
+
+
+_remembered = lru_cache(REMEMBERED)(_redact)
+
+
+def _withheld(match: re.Match[str]) -> str:
+    kind = match.lastgroup
+    if kind == "arn":
+        return match[0]
+    if kind == "user":
+        return f"://{WITHHELD}@"
+    if kind == "query":
+        return f"?{WITHHELD}"
+    return f"{match[kind]}{WITHHELD}" if kind else WITHHELD
