@@ -102,6 +102,7 @@ class Broker:
     envelopes: FakeEnvelopes = field(default_factory=FakeEnvelopes)
     signer: Callable[[], Signer] = lambda: SIGNER
     slept: list[float] = field(default_factory=list)
+    gateways: tuple[str, ...] = (GATEWAY, "10.43.0.26:3128")
 
     def __post_init__(self) -> None:
         self.sessions = FakeSessions(self.clock)
@@ -115,7 +116,7 @@ class Broker:
             envelopes=self.envelopes,
             sessions=self.sessions,
             signer=self.signer,
-            settings=settings(),
+            settings=settings(gateways=self.gateways),
             bucket="claims",
             clock=self.clock,
             sleep=self.slept.append,

@@ -34,6 +34,6 @@ class Environment:
             external_id=variables.text("EXTERNAL_ID"),
             session_policy=variables.text("SESSION_POLICY"),
             session_managed_policies=variables.names("SESSION_MANAGED_POLICIES"),
-            gateways=variables.names("GATEWAYS"),
+            gateways=variables.names_or_none("GATEWAYS"),
             ticket_key_secret=variables.text("TICKET_KEY_SECRET"),
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from glovebox.adapters.aws import calling, error_code
-from glovebox.envelopes.sealing import CLAIM_BYTES
+from glovebox.envelopes.names import CLAIM_BYTES
 from glovebox.errors import ConflictError, NotFoundError
 from glovebox.scans.accounts import CLAIM_TYPE
 

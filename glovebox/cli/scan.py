@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from glovebox.cli.remote import Remote
+    from glovebox.registry.order import Accounts
     from glovebox.scans.state import Scan
 
 POLL_SECONDS = 5.0
@@ -28,7 +29,8 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("scan", help="have accounts scanned", description="Have accounts scanned.")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     starting = action(actions, "account", _account, help="scan accounts that are on record")
-    starting.add_argument("ids", metavar="ID", nargs="+", help="an account's id")
+    starting.add_argument("ids", metavar="ID", nargs="*", help="an account's id")
+    starting.add_argument("--all", action="store_true", help="every account that is on record and enabled")
     showing = action(actions, "show", _show, help="show how far a run is")
     showing.add_argument("run_id", metavar="RUN", help="the run, as `glovebox scan account` named it")
     for following in (starting, showing):
@@ -41,18 +43,16 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
 
 def _account(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, say
-    from glovebox.errors import InputError
-    from glovebox.registry.order import MAX_ACCOUNTS, AccountsOrder
+    from glovebox.registry.order import AccountsOrder
 
-    ids = tuple(dict.fromkeys(args.ids))
-    if len(ids) > MAX_ACCOUNTS:
-        raise InputError(f"One order has at most {MAX_ACCOUNTS:,} accounts.", fix="Make it several.")
+    wanted = _wanted(args)
     there = remote.connect(args)
-    there.registry.require_scannable(ids)
-    answer = there.orders.scan(AccountsOrder(accounts=ids, requested_by=there.caller))
+    if wanted != "all":
+        there.registry.require_scannable(wanted)
+    answer = there.orders.scan(AccountsOrder(accounts=wanted, requested_by=there.caller))
     for refused in answer.refused:
         say(f"{refused.account} is not scanned: {refused.reason}")
-    say(f"Run {answer.run_id}: {answer.scans} scans of {len(ids) - len(answer.refused)} accounts.")
+    say(f"Run {answer.run_id}: {answer.scans} scans of {answer.accounts} accounts.")
     if args.wait:
         code = _follow(there, answer.run_id, args)
         return code if not answer.refused else INCOMPLETE
@@ -60,6 +60,23 @@ def _account(args: argparse.Namespace) -> int:
         print_json(answer)
     say(f"To follow it: glovebox scan show {answer.run_id} --wait")
     return OK if not answer.refused else INCOMPLETE
+
+
+def _wanted(args: argparse.Namespace) -> Accounts:
+    """Raises InputError for no account, for too many, and for some beside all of them."""
+    from glovebox.errors import InputError
+    from glovebox.registry.order import MAX_ACCOUNTS
+
+    if args.all and args.ids:
+        raise InputError("--all has no ids beside it.", fix="Name accounts, or leave their ids out.")
+    if args.all:
+        return "all"
+    ids = tuple(dict.fromkeys(args.ids))
+    if not ids:
+        raise InputError("No account is named.", fix="Give one id or more, or --all.")
+    if len(ids) > MAX_ACCOUNTS:
+        raise InputError(f"One order has at most {MAX_ACCOUNTS:,} accounts.", fix="Make it several.")
+    return ids
 
 
 def _show(args: argparse.Namespace) -> int:

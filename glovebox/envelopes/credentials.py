@@ -19,9 +19,9 @@ MAX_TOKEN = 8_192
 """Characters: AWS names no limit for session tokens; those seen have under 2,000."""
 
 Gateway = Annotated[
-    str, Meta(max_length=64, pattern=r"\A(?:[0-9.]{7,15}|\[[0-9a-f:]{2,39}\]):[1-9][0-9]{0,4}\Z")
+    str, Meta(max_length=64, pattern=r"\A(?:(?:[0-9.]{7,15}|\[[0-9a-f:]{2,39}\]):[1-9][0-9]{0,4})?\Z")
 ]
-"""`address:port`; IPv6 in brackets."""
+"""`address:port`, IPv6 in brackets; empty where tasks go straight out (a local cloud without a perimeter)."""
 # Printable and without blanks: these stand in a file of lines, where a break would begin another setting.
 _Secret = Annotated[str, Meta(pattern=r"\A[!-~]{16,256}\Z")]
 _Token = Annotated[str, Meta(max_length=MAX_TOKEN, pattern=r"\A[!-~]{16,}\Z")]

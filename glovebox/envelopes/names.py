@@ -1,4 +1,4 @@
-"""Names of AWS in messages: msgspec alone, because every unit that reads a scan reads these."""
+"""Names and sizes in messages: msgspec alone, because every unit that reads a scan reads these."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+CLAIM_BYTES = 1_692
+"""The length of every claim, so that the address to put it to admits no other."""
 MAX_REGIONS = 64
 """More than there are."""
 

@@ -35,6 +35,7 @@ from glovebox.envelopes.errors import (
     MalformedEnvelopeError,
     MessageTooLongError,
 )
+from glovebox.envelopes.names import CLAIM_BYTES
 
 PURPOSE: Final = "glovebox envelope v1"
 SUITE_NAME: Final = "MLKEM768-X25519, HKDF-SHA256, AES-256-GCM"
@@ -46,8 +47,6 @@ ENC_BYTES: Final = 1_120
 TAG_BYTES: Final = 16
 MAX_MESSAGE: Final = 16_384
 """Bytes: a session token is at most a few thousand characters, a ticket 1,600."""
-CLAIM_BYTES: Final = 1_692
-"""The length of every claim, so that the address to put it to admits no other."""
 MAX_ENVELOPE_BYTES: Final = 24_576
 """A third more than the longest message, in base64, and the rest."""
 

@@ -18,7 +18,8 @@ from functools import partial
 
 from glovebox import log
 from glovebox.envelopes.credentials import Credentials, encode
-from glovebox.envelopes.sealing import CLAIM_BYTES, PublicKey, claim_digest, seal
+from glovebox.envelopes.names import CLAIM_BYTES
+from glovebox.envelopes.sealing import PublicKey, claim_digest, seal
 from glovebox.errors import (
     ConfigurationError,
     ConflictError,
@@ -75,7 +76,7 @@ class RedeemSettings:
     """JSON, with `${Target}` for the account."""
     managed_policies: tuple[str, ...]
     gateways: tuple[str, ...]
-    """`address:port` of each zone's listener for AWS."""
+    """`address:port` of each zone's listener for AWS; none where tasks go straight out."""
 
     def __post_init__(self) -> None:
         for name, text in (("audit role", self.audit_role), ("session policy", self.session_policy)):
@@ -97,7 +98,9 @@ class RedeemSettings:
         return self.session_policy.replace(TARGET, account)
 
     def gateway(self, scan: Scan) -> str:
-        """Shards take turns, and a second attempt goes where the first one did not."""
+        """Shards take turns, and a second attempt goes where the first one did not; empty for none."""
+        if not self.gateways:
+            return ""
         return self.gateways[(int(scan.scan_id[-4:]) + scan.attempt - 1) % len(self.gateways)]
 
 

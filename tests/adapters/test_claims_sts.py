@@ -19,7 +19,8 @@ from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.s3_claims import S3Claims, S3Envelopes
 from glovebox.adapters.sts import StsSessions
 from glovebox.envelopes.credentials import decode
-from glovebox.envelopes.sealing import CLAIM_BYTES, KeyPair
+from glovebox.envelopes.names import CLAIM_BYTES
+from glovebox.envelopes.sealing import KeyPair
 from glovebox.errors import ConflictError, NotFoundError, RefusedError, UpstreamError
 from glovebox.scans.accounts import claim_key
 from glovebox.scans.brokering import SessionOrder

@@ -48,13 +48,16 @@ class FakeOrders:
     refused: tuple[Refused, ...] = ()
     orders: list[AccountsOrder] = field(default_factory=list)
     error: Exception | None = None
+    enabled: tuple[str, ...] = ()
+    """What `all` means."""
 
     def scan(self, order: AccountsOrder) -> OrderAnswer:
         if self.error:
             raise self.error
         self.orders.append(order)
-        start(self.scans, order.accounts)
-        return OrderAnswer(run_id=RUN, scans=len(order.accounts), refused=self.refused)
+        accounts = self.enabled if order.accounts == "all" else order.accounts
+        start(self.scans, accounts)
+        return OrderAnswer(run_id=RUN, accounts=len(accounts), scans=len(accounts), refused=self.refused)
 
     def pass_time(self, _: float) -> None:
         """What happens while the command line sleeps: the next scan ends."""
@@ -194,6 +197,8 @@ def test_accounts_are_listed_by_owner(there: FakeRemote, run: Command) -> None:
         ("teams", "set", "payments"),
         ("targets", "import", "--file", "/nonexistent.csv"),
         ("scan", "account", ACCOUNT),
+        ("scan", "account"),
+        ("scan", "account", "--all", ACCOUNT),
         ("scan", "show", "not-a-run"),
         ("findings", "--team", "nobody"),
         ("findings", "--account", "12"),
@@ -259,6 +264,23 @@ def test_an_order_names_the_accounts_and_who_asks(there: FakeRemote, run: Comman
     assert code == OK
     assert there.orders.orders == [AccountsOrder(accounts=(ACCOUNT,), requested_by=there.caller)]
     assert f"glovebox scan show {RUN} --wait" in said
+
+
+def test_all_accounts_are_ordered_as_such_and_launch_reads_which_these_are(
+    there: FakeRemote, run: Command
+) -> None:
+    there.orders.enabled = (ACCOUNT, "444455556666")
+    code, out, said = run("scan", "account", "--all", "--json")
+    assert code == OK
+    assert there.orders.orders == [AccountsOrder(accounts="all", requested_by=there.caller)]
+    assert json.loads(out) == {"runId": RUN, "accounts": 2, "scans": 2, "refused": []}
+    assert f"Run {RUN}: 2 scans of 2 accounts." in said
+
+
+def test_with_no_account_on_record_all_are_none_and_that_is_fine(there: FakeRemote, run: Command) -> None:
+    code, _, said = run("scan", "account", "--all", "--wait")
+    assert code == OK
+    assert f"Run {RUN}: 0 scans of 0 accounts." in said
 
 
 @pytest.mark.parametrize("disabled", [Disabled.BY_HAND, Disabled.VANISHED])

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from glovebox.envelopes import errors
 from glovebox.envelopes.credentials import Credentials, decode, encode
+from glovebox.envelopes.names import CLAIM_BYTES
 from glovebox.envelopes.sealing import (
-    CLAIM_BYTES,
     ENC_BYTES,
     MAX_ENVELOPE_BYTES,
     MAX_MESSAGE,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from glovebox.envelopes.credentials import Credentials, decode
 from glovebox.envelopes.errors import EnvelopeError
-from glovebox.envelopes.sealing import CLAIM_BYTES, MLKEM_KEY_BYTES, KeyPair, PublicKey
+from glovebox.envelopes.names import CLAIM_BYTES
+from glovebox.envelopes.sealing import MLKEM_KEY_BYTES, KeyPair, PublicKey
 from glovebox.errors import ConfigurationError, InputError, RefusedError, UpstreamError
 from glovebox.scans.accounts import AccountTarget, claim_key
 from glovebox.scans.model import ScanState, handoff_key
@@ -104,6 +105,16 @@ def test_a_second_attempt_goes_by_another_gateway() -> None:
     broker.change(attempt=2)
     broker.claim(pair.public.claim(), attempt=2)
     assert credentials_of(broker, pair, attempt=2).gateway == "10.43.0.26:3128"
+
+
+def test_without_gateways_the_credentials_name_none_and_the_ticket_is_made_all_the_same() -> None:
+    broker, pair = Broker(gateways=()), KeyPair()
+    broker.claim(pair.public.claim())
+    found = credentials_of(broker, pair)
+    assert found.gateway == ""
+    assert isinstance(
+        KEYS.verify(found.ticket.user, found.ticket.password, broker.clock().timestamp()), AwsApiClaims
+    )
 
 
 # ---------------------------------------------------------------- once
