@@ -46,6 +46,8 @@ WAITS_FOR_ENRICHMENT = {
     "scanId": {"S": [{"anything-but": ["run"]}]},
     "endedAt": _THERE,
     "enrichedAt": _ABSENT,
+    # An account has no addresses that Shodan could know.
+    "account": _ABSENT,
 }
 
 

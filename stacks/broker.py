@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
+from glovebox_constructs.audit_policies import session_policy
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.gateway_keys import IN_USE
 from glovebox_constructs.grants import objects, tasks
 from glovebox_constructs.runtime_function import RuntimeFunction
 from glovebox_constructs.schedule import scheduled
 from stacks.defaults import function_defaults
+from stacks.names import AUDIT_ROLE, REDEEM_ROLE, SCAN_IDS, SESSION_MANAGED_POLICIES
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
 from stacks.scanners import Scanners
 from stacks.settings import Settings
-from stacks.storage import Storage
+from stacks.storage import BY_KIND, Storage
 
+REDEEM_TIME = cdk.Duration.minutes(2)
+"""Four tries at STS with seven seconds between them, and none left unsaid."""
+INGEST_MEMORY = 1769
+"""MB, with which comes one whole core; a report of 100 MB takes a quarter."""
+INGEST_DISK = 1024
+"""MiB: the report lies on disk while it is read."""
+KEEP_FINDINGS = tuple(f"dynamodb:{each}Item" for each in ("Delete", "Get", "Put", "Update"))
+"""A transaction needs the permission of each of its writes."""
+NO_EXTERNAL_ID = "none"
+"""Where there is no target, and so no role that asks for one."""
+NEXT_DAY = "cron(5 0 * * ? *)"
+"""An acceptance ends with its last day, UTC."""
 LAUNCH_TIME = cdk.Duration.minutes(15)
 """A run of 250 tasks at the region's pace of RunTask.  Where many names never answer it is not enough, and
 `watch` asks for what was not begun, scan by scan."""
-INGEST_TIME = cdk.Duration.minutes(5)
-"""500 records of 128 KB are checked and written in well under two."""
+INGEST_TIME = cdk.Duration.minutes(10)
+"""500 records of 128 KB take well under two; the first 50,000 findings of an account, each written, some
+four."""
 WATCH_TIME = cdk.Duration.minutes(2)
 
 
@@ -32,7 +49,9 @@ CHANGE_SCANS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 
 
 class Broker(cdk.Stack):
-    """`launch` starts tasks, `ingest` takes reports in without a way out, `watch` ends what hangs."""
+    """`launch` starts tasks, `redeem` gives them credentials, `ingest` takes reports in without a way out,
+    `watch` ends what hangs.
+    """
 
     def __init__(
         self,
@@ -44,24 +63,27 @@ class Broker(cdk.Stack):
         scanners: Scanners,
         perimeter: Perimeter,
     ) -> None:
-        super().__init__(scope, id, description="Glovebox: launch, ingest, watch")
+        super().__init__(scope, id, description="Glovebox: launch, redeem, ingest, watch")
         self._settings, self._storage = settings, storage
         self._scanners, self._perimeter = scanners, perimeter
         self.failures = FailureQueue(self, "Failures", key=storage.key)
         self._defaults = function_defaults(settings, key=storage.key, failures=self.failures)
         self.launch = self._launch()
+        self.redeem = self._redeem()
         self.ingest = self._ingest()
         self.watch = self._watch()
         self._follow_tasks_and_reports()
-        self._start_every_day()
-        for name, unit in {"Launch": self.launch, "Ingest": self.ingest, "Watch": self.watch}.items():
+        self._start_by_the_clock()
+        units = {"Launch": self.launch, "Redeem": self.redeem, "Ingest": self.ingest, "Watch": self.watch}
+        for name, unit in units.items():
             output(self, f"{name}Function", unit.function.function_name)
 
     # ------------------------------------------------------------ functions
 
     def _launch(self) -> RuntimeFunction:
-        storage, scanners = self._storage, self._scanners
+        storage, scanners, settings = self._storage, self._scanners, self._settings
         ticket_key = self._perimeter.gateway_keys.ticket_key
+        authorities = self._perimeter.gateway_keys.authorities
         launch = RuntimeFunction(
             self,
             "Launch",
@@ -77,13 +99,21 @@ class Broker(cdk.Stack):
                 "TASK_DEFINITION": scanners.siteaudit.family,
                 "SUBNETS": cdk.Fn.join(",", self._perimeter.task_subnets),
                 "SECURITY_GROUPS": self._perimeter.groups.tasks.security_group_id,
-                "AUDIT_SETTINGS": self._settings.audit_settings,
-                "SHARD_HOSTS": str(self._settings.shard_hosts),
-                "ENRICHMENT": "on" if self._settings.shodan else "off",
+                "AUDIT_SETTINGS": settings.audit_settings,
+                "SHARD_HOSTS": str(settings.shard_hosts),
+                "ENRICHMENT": "on" if settings.shodan else "off",
                 "GATEWAYS": ",".join(self._perimeter.site_gateways),
                 "TICKET_KEY_SECRET": ticket_key.secret_arn,
                 # The egress network is IPv4.
                 "EGRESS_IPV6": "off",
+                "REGISTRY_TABLE": storage.registry.table_name,
+                "CLAIMS_BUCKET": storage.claims.bucket_name,
+                "SCANNING_ACCOUNT": cdk.Aws.ACCOUNT_ID,
+                "AUTHORITIES_PARAMETER": authorities.parameter_name,
+                "PROWLER_TASK_DEFINITION": scanners.prowler.family,
+                "REGIONS": ",".join(settings.regions),
+                "REGIONS_PER_SCAN": str(settings.regions_per_scan),
+                "SERVICE_PARTS": str(settings.service_parts),
             },
             timeout=LAUNCH_TIME,
             memory=512,
@@ -99,11 +129,75 @@ class Broker(cdk.Stack):
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/request.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
-        scanners.siteaudit.may_be_started_by(launch, cluster=scanners.cluster)
+        launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/envelope.json")], because=_NAMES)
+        launch.may("s3:PutObject", on=[objects(storage.claims, "claims/*/claim.json")], because=_NAMES)
+        launch.may("dynamodb:GetItem", "dynamodb:Query", on=[storage.registry.table_arn])
+        launch.may("ssm:GetParameter", on=[authorities.parameter_arn])
+        for task in (scanners.siteaudit, scanners.prowler):
+            task.may_be_started_by(launch, cluster=scanners.cluster)
         launch.may("secretsmanager:GetSecretValue", on=[ticket_key.secret_arn], when=IN_USE)
         launch.may_use_key("dynamodb", "s3", write=True)
         launch.may_use_key("secretsmanager")
         return launch
+
+    def _redeem(self) -> RuntimeFunction:
+        """Holds what audit roles trust, and starts nothing; `launch` starts tasks, and assumes no role."""
+        storage, perimeter = self._storage, self._perimeter
+        ticket_key = perimeter.gateway_keys.ticket_key
+        redeem = RuntimeFunction(
+            self,
+            "Redeem",
+            unit="redeem",
+            defaults=self._defaults,
+            role_name=REDEEM_ROLE,
+            environment={
+                "SCANS_TABLE": storage.scans.table_name,
+                "CLAIMS_BUCKET": storage.claims.bucket_name,
+                "HANDOFF_BUCKET": storage.handoff.bucket_name,
+                "SCANNING_ACCOUNT": cdk.Aws.ACCOUNT_ID,
+                "AUDIT_ROLE": _audit_role("${Target}"),
+                "EXTERNAL_ID": self._settings.external_id or NO_EXTERNAL_ID,
+                "SESSION_POLICY": session_policy(
+                    {
+                        "GatewayAddresses": perimeter.public_addresses,
+                        "GatewayEndpoint": perimeter.gateway_s3.vpc_endpoint_id,
+                        "Partition": cdk.Aws.PARTITION,
+                        "Target": "${Target}",
+                    }
+                ),
+                "SESSION_MANAGED_POLICIES": ",".join(
+                    f"arn:{cdk.Aws.PARTITION}:iam::aws:policy/{name}" for name in SESSION_MANAGED_POLICIES
+                ),
+                "GATEWAYS": ",".join(perimeter.aws_gateways),
+                "TICKET_KEY_SECRET": ticket_key.secret_arn,
+            },
+            timeout=REDEEM_TIME,
+            memory=512,
+            concurrency=10,
+        )
+        redeem.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
+        redeem.may("s3:GetObject", on=[objects(storage.claims, "claims/*/claim.json")], because=_NAMES)
+        redeem.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*/envelope.json")], because=_NAMES)
+        redeem.may("secretsmanager:GetSecretValue", on=[ticket_key.secret_arn], when=IN_USE)
+        if self._settings.targets:
+            self._may_assume_audit_roles(redeem)
+        redeem.may_use_key("dynamodb", "s3", write=True)
+        redeem.may_use_key("secretsmanager")
+        return redeem
+
+    def _may_assume_audit_roles(self, redeem: RuntimeFunction) -> None:
+        """Those of the deployment's targets, by account: the registry, which more people may write, chooses
+        among them and adds none.
+        """
+        redeem.may(
+            "sts:AssumeRole",
+            "sts:SetSourceIdentity",
+            on=[_audit_role(target) for target in self._settings.targets],
+            when={
+                "StringLike": {"sts:SourceIdentity": SCAN_IDS},
+                "StringNotEquals": {"aws:ResourceAccount": cdk.Aws.ACCOUNT_ID},
+            },
+        )
 
     def _ingest(self) -> RuntimeFunction:
         """Reads what a hostile scanner wrote, so its only ways out are the endpoints of S3 and DynamoDB."""
@@ -117,12 +211,14 @@ class Broker(cdk.Stack):
                 "SCANS_TABLE": storage.scans.table_name,
                 "SITES_TABLE": storage.sites.table_name,
                 "REGISTRY_TABLE": storage.registry.table_name,
+                "FINDINGS_TABLE": storage.findings.table_name,
                 "RESULTS_BUCKET": storage.results.bucket_name,
                 # The gateway endpoint knows the region's own name of DynamoDB, not one per account.
                 "AWS_ACCOUNT_ID_ENDPOINT_MODE": "disabled",
             },
             timeout=INGEST_TIME,
-            memory=1024,
+            memory=INGEST_MEMORY,
+            storage=INGEST_DISK,
             concurrency=10,
             vpc=self._perimeter.scan,
             security_group=self._perimeter.groups.ingest,
@@ -130,6 +226,8 @@ class Broker(cdk.Stack):
         ingest.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
         ingest.may("dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
         ingest.may("dynamodb:UpdateItem", on=[storage.registry.table_arn])
+        ingest.may(*KEEP_FINDINGS, "dynamodb:Query", on=[storage.findings.table_arn])
+        ingest.may("dynamodb:Query", on=[f"{storage.findings.table_arn}/index/{BY_KIND}"])
         ingest.may("s3:GetObjectVersion", on=[objects(storage.results, "results/*")], because=_NAMES)
         ingest.may(
             "s3:ListBucketVersions",
@@ -197,6 +295,18 @@ class Broker(cdk.Stack):
                 },
             ),
         )
+        self._rule(
+            "Claimed",
+            self.redeem,
+            events.EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [self._storage.claims.bucket_name]},
+                    "object": {"key": [{"wildcard": "claims/*/claim.json"}]},
+                },
+            ),
+        )
         tick = events.Rule(self, "Tick", schedule=events.Schedule.rate(cdk.Duration.minutes(1)))
         # A tick that failed is followed by the next one: nothing to keep.
         tick.add_target(
@@ -211,26 +321,43 @@ class Broker(cdk.Stack):
         rule = events.Rule(self, id, event_pattern=pattern)
         rule.add_target(targets.LambdaFunction(unit.function, dead_letter_queue=self.failures))
 
-    def _start_every_day(self) -> None:
-        """The schedule asks `launch` for the list; the time that it was meant for names the run."""
-        if self._settings.schedule == "off":
+    def _start_by_the_clock(self) -> None:
+        """The time that an order was meant for names its run, so that one which comes twice starts one."""
+        settings = self._settings
+        ordered = {"requestedBy": "schedule", "scheduledTime": "<aws.scheduler.scheduled-time>"}
+        sites = {"list": {"key": settings.list_key}, **ordered}
+        self._schedule("Daily", self.launch, settings.schedule, sites, "Audits the sites of the list")
+        accounts = {"accounts": "all", **ordered}
+        self._schedule("Accounts", self.launch, settings.accounts_schedule, accounts, "Scans all accounts")
+        self._schedule("Acceptances", self.ingest, NEXT_DAY, {"daily": True}, "Ends acceptances")
+
+    def _schedule(
+        self,
+        id: str,
+        unit: RuntimeFunction,
+        expression: str,
+        order: Mapping[str, object],
+        description: str,
+    ) -> None:
+        if expression == "off":
             return
-        order = {
-            "list": {"key": self._settings.list_key},
-            "requestedBy": "schedule",
-            "scheduledTime": "<aws.scheduler.scheduled-time>",
-        }
         schedule = scheduled(
             self,
-            "Daily",
-            self.launch,
-            expression=self._settings.schedule,
+            id,
+            unit,
+            expression=expression,
             order=order,
-            description="Audits the sites of the list",
+            description=description,
             key=self._storage.key,
             failures=self.failures,
         )
-        output(self, "Schedule", schedule.ref)
+        output(self, _SCHEDULES[id], schedule.ref)
 
 
+def _audit_role(account: str) -> str:
+    return f"arn:{cdk.Aws.PARTITION}:iam::{account}:role/{AUDIT_ROLE}"
+
+
+_SCHEDULES = {"Daily": "Schedule", "Accounts": "AccountsSchedule", "Acceptances": "AcceptancesSchedule"}
+"""Schedule → the output that tells its name."""
 _NAMES = "Tasks and objects of a scan get their names when it starts."

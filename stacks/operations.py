@@ -21,7 +21,7 @@ from stacks.drill import Drill
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
 from stacks.settings import Settings
-from stacks.storage import BY_NAME, Storage
+from stacks.storage import BY_KIND, BY_NAME, Storage
 
 NAMESPACE = "Glovebox"
 DRILL_DAYS = 8
@@ -67,6 +67,7 @@ class Operations(cdk.Stack):
         self.notify = self._notify(settings, storage, audit)
         self._units = {
             "Launch": broker.launch,
+            "Redeem": broker.redeem,
             "Ingest": broker.ingest,
             "Watch": broker.watch,
             "Publish": audit.publish,
@@ -109,6 +110,8 @@ class Operations(cdk.Stack):
             environment={
                 "SCANS_TABLE": storage.scans.table_name,
                 "SITES_TABLE": storage.sites.table_name,
+                "FINDINGS_TABLE": storage.findings.table_name,
+                "REGISTRY_TABLE": storage.registry.table_name,
                 "TOPIC": self.topic.topic_arn,
                 "PAGE_URL": audit.site.url,
             },
@@ -119,6 +122,9 @@ class Operations(cdk.Stack):
         notify.may(*CLOSE_RUNS, on=[storage.scans.table_arn])
         notify.may("dynamodb:BatchGetItem", on=[storage.sites.table_arn])
         notify.may("dynamodb:Query", on=[f"{storage.sites.table_arn}/index/{BY_NAME}"])
+        findings = storage.findings.table_arn
+        notify.may("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", on=[findings])
+        notify.may("dynamodb:Query", on=[f"{findings}/index/{BY_KIND}", storage.registry.table_arn])
         notify.may("sns:Publish", on=[self.topic.topic_arn])
         notify.may_use_key("dynamodb", "sns", write=True)
         notify.follow(storage.scans, WAITS_FOR_NOTICE)
@@ -170,6 +176,7 @@ class Operations(cdk.Stack):
         self._alarm(
             "SecondUpload", second, "A report was uploaded twice: somebody kept a form that was used."
         )
+        self._alarm_about_accounts(broker)
         self._alarm_about_refusals()
         if settings.is_daily:
             self._alarm(
@@ -180,6 +187,18 @@ class Operations(cdk.Stack):
                 periods=WATCHED_HOURS,
                 missing=cloudwatch.TreatMissingData.BREACHING,
             )
+
+    def _alarm_about_accounts(self, broker: Broker) -> None:
+        second = self._counted(broker.redeem, "SecondClaims", {"message": "second_claim"})
+        self._alarm(
+            "SecondClaim", second, "Credentials were claimed twice: somebody kept an address that was used."
+        )
+        unredeemed = self._counted(broker.redeem, "NotRedeemed", {"message": "not redeemed"})
+        self._alarm("NotRedeemed", unredeemed, "A scan got no credentials; the log of `redeem` says why.")
+        untrusted = self._counted(broker.ingest, "ScansUntrusted", {"message": "scan untrusted"})
+        self._alarm(
+            "ScanUntrusted", untrusted, "A report cannot be believed; the scan's reasons are in the log."
+        )
 
     def _alarm_about_refusals(self) -> None:
         """All units that refuse events count as one: each refusal is rare, and its log names the unit."""

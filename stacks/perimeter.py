@@ -91,8 +91,7 @@ class Perimeter(cdk.Stack):
         self.keys = self._keys()
         self.gateway = self._gateway()
         output(self, "GatewayAddresses", ",".join(self.gateway_addresses))
-        public = [each.attr_public_ip for each in self.gateway.public_addresses]
-        output(self, "GatewayPublicAddresses", cdk.Fn.join(",", public))
+        output(self, "GatewayPublicAddresses", cdk.Fn.join(",", self.public_addresses))
         output(self, "GatewayS3Endpoint", self.gateway_s3.vpc_endpoint_id)
         output(self, "GatewayLeaf", self.gateway_keys.leaf.secret_arn)
         output(self, "GatewayAuthorities", self.gateway_keys.authorities.parameter_name)
@@ -103,6 +102,16 @@ class Perimeter(cdk.Stack):
     def site_gateways(self) -> list[str]:
         """Each zone's listener for sites, as tasks are told of it."""
         return [f"{address}:{SITE_PORT}" for address in self.gateway_addresses]
+
+    @property
+    def aws_gateways(self) -> list[str]:
+        """Each zone's listener for AWS, as scanners of accounts are told of it."""
+        return [f"{address}:{AWS_PORT}" for address in self.gateway_addresses]
+
+    @property
+    def public_addresses(self) -> list[str]:
+        """What AWS sees of the gateway, one a zone."""
+        return [each.attr_public_ip for each in self.gateway.public_addresses]
 
     @property
     def task_subnets(self) -> list[str]:
@@ -143,25 +152,37 @@ class Perimeter(cdk.Stack):
         storage = self._storage
         ours = {"Account": cdk.Aws.ACCOUNT_ID}
         region = {"Partition": cdk.Aws.PARTITION, "Region": cdk.Aws.REGION}
-        tasks = (self._scanners.siteaudit, self._scanners.drill)
+        tasks, images = self._scanners.tasks, self._scanners.images
         fargate = {**ours, "ExecutionRoles": [task.execution_role.role_arn for task in tasks]}
         ingest = {"IngestRole": _later_role("Broker", "IngestRole")}
         launching = [_later_role("Broker", "LaunchRole"), _later_role("Drill", "DrillRole")]
         isolated = ec2.SubnetType.PRIVATE_ISOLATED
-        buckets = {"ResultsBucket": storage.results.bucket_arn, "HandOffBucket": storage.handoff.bucket_arn}
+        buckets = {
+            "ClaimsBucket": storage.claims.bucket_arn,
+            "HandOffBucket": storage.handoff.bucket_arn,
+            "ResultsBucket": storage.results.bucket_arn,
+        }
         self.s3 = gateway_endpoint(
             self.scan,
             "S3",
             service=ec2.GatewayVpcEndpointAwsService.S3,
             subnets=isolated,
             policies={
-                "s3_endpoint_policy": {**fargate, **ingest, "LaunchRoles": launching, **buckets, **region}
+                "s3_endpoint_policy": {
+                    **fargate,
+                    **ingest,
+                    "LaunchRole": launching[0],
+                    "LaunchRoles": launching,
+                    **buckets,
+                    **region,
+                }
             },
         )
         tables = {
             "ScansTable": storage.scans.table_arn,
             "SitesTable": storage.sites.table_arn,
             "RegistryTable": storage.registry.table_arn,
+            "FindingsTable": storage.findings.table_arn,
         }
         gateway_endpoint(
             self.scan,
@@ -175,7 +196,7 @@ class Perimeter(cdk.Stack):
             "Endpoints",
             vpc=self.scan,
             group=self.groups.endpoints,
-            ecr={**fargate, "Repositories": self._scanners.images.repository_arns},
+            ecr={**fargate, "Repositories": images.repository_arns(images.repositories)},
             logs={**fargate, "LogGroups": [task.log_group.log_group_arn for task in tasks]},
         )
         self.gateway_s3 = gateway_endpoint(
@@ -199,7 +220,8 @@ class Perimeter(cdk.Stack):
         """What Fargate, the airlock and `ingest` ask for; the auditor's targets are resolved elsewhere."""
         region, account = cdk.Aws.REGION, cdk.Aws.ACCOUNT_ID
         regional = ("api.ecr", f"{account}.dkr.ecr", "logs", "s3", "dynamodb")
-        buckets = [self._storage.results.bucket_name, self._storage.handoff.bucket_name]
+        storage = self._storage
+        buckets = [each.bucket_name for each in (storage.results, storage.handoff, storage.claims)]
         return [
             *(f"{name}.{region}.amazonaws.com" for name in regional),
             f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com",

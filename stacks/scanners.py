@@ -7,19 +7,25 @@ from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from glovebox_constructs.image_factory import ImageFactory
-from glovebox_constructs.scanner_task import AirlockImages, ScannerTask
+from glovebox_constructs.prowler_script import prowler_script
+from glovebox_constructs.scanner_task import AirlockImages, ScannerTask, UpstreamScanner
 from stacks.outputs import output
-from stacks.settings import IMAGES, UNPROMOTED, Settings
+from stacks.settings import IMAGES, UNPROMOTED, UPSTREAM_IMAGES, Settings
 from stacks.storage import Storage
 
 SITEAUDIT_CPU, SITEAUDIT_MEMORY = 1024, 2048
 """The auditor keeps one core busy at 100 sites at once, in 200 MB; the rest is for the two of the airlock."""
 DRILL_CPU, DRILL_MEMORY = 256, 512
 """The least that Fargate has."""
+PROWLER_CPU, PROWLER_MEMORY = 1024, 4096
+"""700 MB for all services of an empty account; what it keeps grows with the account's resources."""
+PROWLER_USER = "1000:10001"
+"""The image's own user, because everything lies in his home, which nobody else may enter; in our group, whom
+the volumes are open to."""
 
 
 class Scanners(cdk.Stack):
-    """One cluster, our images, the task that audits sites and the one that tries to get out.
+    """One cluster, the images, the tasks that audit sites and accounts, and the one that tries to get out.
 
     Tasks stand in the networks of the stack `Perimeter`, which knows these roles and repositories.
     """
@@ -39,6 +45,7 @@ class Scanners(cdk.Stack):
             self,
             "Images",
             images=IMAGES,
+            upstream=UPSTREAM_IMAGES,
             promoted=settings.images,
             unpromoted_tag=UNPROMOTED,
             key=storage.key,
@@ -47,13 +54,27 @@ class Scanners(cdk.Stack):
             disposable=settings.disposable,
         )
         self.siteaudit = self._task("SiteAudit", "siteaudit", SITEAUDIT_CPU, SITEAUDIT_MEMORY)
+        self.prowler = self._task(
+            "Prowler",
+            "prowler",
+            PROWLER_CPU,
+            PROWLER_MEMORY,
+            upstream=UpstreamScanner(script=prowler_script(), user=PROWLER_USER),
+        )
         self.drill = self._task("Drill", "drill", DRILL_CPU, DRILL_MEMORY)
         output(self, "Cluster", self.cluster.ref)
         output(self, "TaskDefinition", self.siteaudit.arn)
+        output(self, "ProwlerTaskDefinition", self.prowler.arn)
         output(self, "DrillTaskDefinition", self.drill.arn)
         output(self, "BuildProject", self.images.project.ref)
 
-    def _task(self, id: str, image: str, cpu: int, memory: int) -> ScannerTask:
+    @property
+    def tasks(self) -> tuple[ScannerTask, ...]:
+        return self.siteaudit, self.prowler, self.drill
+
+    def _task(
+        self, id: str, image: str, cpu: int, memory: int, upstream: UpstreamScanner | None = None
+    ) -> ScannerTask:
         settings, images = self._settings, self.images
         return ScannerTask(
             self,
@@ -61,12 +82,13 @@ class Scanners(cdk.Stack):
             images=AirlockImages(
                 inlet=images.image("inlet"), scanner=images.image(image), outlet=images.image("outlet")
             ),
-            repositories=images.repository_arns,
+            repositories=images.repository_arns(("inlet", image, "outlet")),
             handoff=self._storage.handoff,
             key=self._storage.key,
             architecture=settings.architecture,
             cpu=cpu,
             memory=memory,
+            upstream=upstream,
             log_retention_days=settings.log_retention_days,
             disposable=settings.disposable,
         )

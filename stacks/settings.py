@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from glovebox.envelopes.names import MAX_REGIONS
 from glovebox.errors import ConfigurationError
 from glovebox.scans.model import DEFAULT_SHARD_HOSTS, MAX_SHARD_HOSTS
 from glovebox.siteaudit.settings import AuditSettings
@@ -29,6 +30,10 @@ PYTHONS = {"3.11": "manylinux_2_17", "3.12": "manylinux_2_28", "3.13": "manylinu
 RETENTION_DAYS = (7, 14, 30, 60, 90, 180, 365, 731)
 """Of the periods that CloudWatch Logs offers, those that make sense for a security log."""
 IMAGES = ("inlet", "outlet", "siteaudit", "drill", "squid")
+"""Ours, which the deployment builds."""
+UPSTREAM_IMAGES = ("prowler",)
+"""Others' images, which a person copies by digest as they are."""
+PROMOTED = (*IMAGES, *UPSTREAM_IMAGES)
 DRILLED = ("inlet", "outlet", "drill", "squid")
 """What a drill needs: with these promoted it runs every week."""
 UNPROMOTED = "unpromoted"
@@ -36,6 +41,9 @@ UNPROMOTED = "unpromoted"
 
 GATEWAY_SIZES = ("nano", "micro", "small")
 """A nano carries what a few accounts and a site list need; its credits are the limit, not its memory."""
+
+MAX_SERVICE_PARTS = 8
+"""Prowler asks some eighty services: more parts would mostly wait for tasks to start."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
@@ -65,6 +73,9 @@ class Settings:
     emails: tuple[str, ...] = ()
     shodan: bool = False
     shard_hosts: int = DEFAULT_SHARD_HOSTS
+    accounts_schedule: str = "off"
+    regions_per_scan: int = 4
+    service_parts: int = 1
     audit_settings: str = "{}"
     images: Mapping[str, str] = field(default_factory=dict)
     log_retention_days: int = 90
@@ -93,6 +104,8 @@ class Settings:
 
     def _check_target_side(self) -> None:
         never_ourselves(self.scanning_account, self.targets)
+        if self.targets and not self.external_id:
+            raise _bad("external_id", self.external_id, "given beside `targets`")
         needed = ("gateway_addresses", "gateway_s3_endpoint", "external_id")
         for name in needed if self.scanning_account else ():
             if not getattr(self, name):
@@ -216,6 +229,9 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "emails": _texts,
     "shodan": _truth,
     "shard_hosts": _number,
+    "accounts_schedule": _text,
+    "regions_per_scan": _number,
+    "service_parts": _number,
     "audit_settings": _json,
     "images": _mapping,
     "log_retention_days": _number,
@@ -290,8 +306,8 @@ def _images(name: str, value: object) -> None:
     if not isinstance(value, Mapping):
         raise _bad(name, value, "a JSON object")
     for image, digest in value.items():
-        if image not in IMAGES or not _DIGEST.fullmatch(str(digest)):
-            raise _bad(name, {image: digest}, f"a digest (sha256:…) for each of {', '.join(IMAGES)}")
+        if image not in PROMOTED or not _DIGEST.fullmatch(str(digest)):
+            raise _bad(name, {image: digest}, f"a digest (sha256:…) for each of {', '.join(PROMOTED)}")
 
 
 _RULES: dict[str, Rule] = {
@@ -302,6 +318,9 @@ _RULES: dict[str, Rule] = {
     "list_key": _shaped(re.compile(r"[A-Za-z0-9!_.*'()/-]{1,512}"), "an object's key without blanks"),
     "emails": _shaped(_EMAIL, "addresses, separated by commas"),
     "shard_hosts": _between(1, MAX_SHARD_HOSTS),
+    "accounts_schedule": _shaped(_SCHEDULE, "cron(…), rate(…), at(…) or off", may_be=("off",)),
+    "regions_per_scan": _between(1, MAX_REGIONS),
+    "service_parts": _between(1, MAX_SERVICE_PARTS),
     "audit_settings": _audit_settings,
     "images": _images,
     "log_retention_days": _one_of(*RETENTION_DAYS),

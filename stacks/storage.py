@@ -21,6 +21,8 @@ BY_KIND = "by-kind"
 
 HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
+CLAIM_LIFE = cdk.Duration.days(1)
+"""A claim is read once, within seconds."""
 REPORT_LIFE = cdk.Duration.days(90)
 """Reports are ingested within seconds; three months are for looking back at what a scanner really wrote."""
 DRILL_LIFE = cdk.Duration.days(365)
@@ -30,7 +32,7 @@ OLD_VERSION_LIFE = cdk.Duration.days(365)
 
 
 class Storage(cdk.Stack):
-    """One key, four tables, seven buckets; they keep their logical names for ever, which a test holds."""
+    """One key, four tables, eight buckets; they keep their logical names for ever, which a test holds."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Glovebox: key, tables and buckets")
@@ -57,6 +59,9 @@ class Storage(cdk.Stack):
         self.publication = self._public_bucket("Publication")
         self.site = self._public_bucket("Site")
         self.drills = self._bucket("Drills", versioned=True, forget_after=DRILL_LIFE)
+        self.claims = self._bucket(
+            "Claims", forget_after=CLAIM_LIFE, events=True, policies=("claims_bucket_policy",)
+        )
         self._say_what_there_is()
 
     def _key(self) -> kms.Key:
@@ -117,6 +122,7 @@ class Storage(cdk.Stack):
         versioned: bool = False,
         forget_after: cdk.Duration | None = None,
         forget_old_versions_after: cdk.Duration | None = None,
+        events: bool = False,
         policies: tuple[str, ...] = (),
         places: dict[str, str] | None = None,
     ) -> PrivateBucket:
@@ -129,6 +135,7 @@ class Storage(cdk.Stack):
             versioned=versioned,
             forget_after=forget_after,
             forget_old_versions_after=forget_old_versions_after,
+            events=events,
             policies=policies,
             places=places or {},
         )
@@ -159,6 +166,7 @@ class Storage(cdk.Stack):
             "Publication": self.publication,
             "Site": self.site,
             "Drills": self.drills,
+            "Claims": self.claims,
             "Logs": self.logs,
         }
         for name, bucket in buckets.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -24,10 +24,11 @@ BUILD_MINUTES = 30
 
 
 class ImageFactory(Construct):
-    """A repository per image, and one project that builds them all from the sources of this deployment.
+    """A repository per image, and one project that builds ours from the sources of this deployment.
 
     Nothing is built by deploying: a person starts the project, looks at the scan's findings, and promotes a
-    digest through the setting `images`.
+    digest through the setting `images`.  Images of others (`upstream`) are copied as they are, by a person;
+    the project may not write where they lie.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ImageFactory(Construct):
         id: str,
         *,
         images: tuple[str, ...],
+        upstream: tuple[str, ...],
         promoted: Mapping[str, str],
         unpromoted_tag: str,
         key: kms.IKey,
@@ -46,7 +48,9 @@ class ImageFactory(Construct):
         super().__init__(scope, id)
         self._promoted = promoted
         self._unpromoted_tag = unpromoted_tag
-        self.repositories = {image: self._repository(image, key, disposable) for image in images}
+        self.repositories = {
+            image: self._repository(image, key, disposable) for image in (*images, *upstream)
+        }
         self.project = self._project(images, key, architecture, log_retention_days, disposable)
 
     def image(self, name: str) -> str:
@@ -57,9 +61,8 @@ class ImageFactory(Construct):
             return f"{repository.repository_uri}@{digest}"
         return f"{repository.repository_uri}:{self._unpromoted_tag}"
 
-    @property
-    def repository_arns(self) -> list[str]:
-        return [repository.repository_arn for repository in self.repositories.values()]
+    def repository_arns(self, images: Iterable[str]) -> list[str]:
+        return [self.repositories[image].repository_arn for image in images]
 
     def _repository(self, image: str, key: kms.IKey, disposable: bool) -> ecr.Repository:
         return ecr.Repository(
@@ -98,7 +101,7 @@ class ImageFactory(Construct):
         grant(role, "s3:GetObject", "s3:GetObjectVersion", on=[archive])
         grant(role, "logs:CreateLogStream", "logs:PutLogEvents", on=[log.log_group_arn])
         grant(role, "ecr:GetAuthorizationToken", on=["*"], because="It takes no resource.")
-        grant(role, *_PUSH, on=self.repository_arns)
+        grant(role, *_PUSH, on=self.repository_arns(images))
         project = codebuild.CfnProject
         build = project(
             self,
@@ -125,8 +128,7 @@ class ImageFactory(Construct):
                     for name, value in {
                         "TAG": sources.asset_hash,
                         **{
-                            f"REPOSITORY_{image}": repository.repository_uri
-                            for image, repository in self.repositories.items()
+                            f"REPOSITORY_{image}": self.repositories[image].repository_uri for image in images
                         },
                     }.items()
                 ],

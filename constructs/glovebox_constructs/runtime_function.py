@@ -70,6 +70,7 @@ class RuntimeFunction(Construct):
         vpc: ec2.IVpc | None = None,
         security_group: ec2.ISecurityGroup | None = None,
         storage: int = 512,
+        role_name: str | None = None,
     ) -> None:
         super().__init__(scope, id)
         self._defaults = defaults
@@ -80,7 +81,9 @@ class RuntimeFunction(Construct):
             retention=retention(defaults.log_retention_days),
             removal_policy=cdk.RemovalPolicy.DESTROY if defaults.disposable else cdk.RemovalPolicy.RETAIN,
         )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        self.role = iam.Role(
+            self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"), role_name=role_name
+        )
         self.function = lambda_.Function(
             self,
             "Function",

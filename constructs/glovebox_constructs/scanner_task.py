@@ -19,6 +19,8 @@ from glovebox_constructs.runtime_function import RuntimeFunction, retention
 
 IN = "/glovebox/in"
 OUT = "/glovebox/out"
+SCRATCH, TEMPORARY = "/glovebox/scratch", "/tmp"  # noqa: S108 - a volume of the task's own
+"""One volume: as the inlet's image declares it, and where the scanner finds it."""
 UNPRIVILEGED = "10001:10001"
 """The user of all our images, and the owner of the volumes that the inlet's image declares."""
 OPEN_FILES = 20_000
@@ -35,8 +37,16 @@ class AirlockImages:
     outlet: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamScanner:
+    """What somebody else's image needs: a script for its shell, and the user that its files are for."""
+
+    script: str
+    user: str
+
+
 class ScannerTask(Construct):
-    """A task definition for one kind of scanner.
+    """A task definition for one kind of scanner; an `upstream` one gets a folder for temporary files.
 
     `cpu` in units of 1/1024, `memory` in MiB, as Fargate pairs them.  The scanner's standard output goes
     nowhere: it could carry secrets, and its log reaches us redacted and bounded through the outlet.
@@ -56,8 +66,10 @@ class ScannerTask(Construct):
         memory: int,
         log_retention_days: int,
         disposable: bool,
+        upstream: UpstreamScanner | None = None,
     ) -> None:
         super().__init__(scope, id)
+        scratch = upstream is not None
         self.log_group = logs.LogGroup(
             self,
             "Log",
@@ -85,20 +97,21 @@ class ScannerTask(Construct):
             volumes=[
                 # Without a source these live in the task's own storage and end with it.
                 ecs.CfnTaskDefinition.VolumeProperty(name=name)
-                for name in ("in", "out")
+                for name in ("in", "out", *(["scratch"] if scratch else []))
             ],
             container_definitions=[
                 _container(
                     "inlet",
                     images.inlet,
-                    mounts={IN: ("in", True), OUT: ("out", True)},
+                    mounts={IN: ("in", True), OUT: ("out", True), **_scratch(SCRATCH, scratch)},
                     log=self.log_group,
                 ),
                 _container(
                     "scanner",
                     images.scanner,
-                    mounts={IN: ("in", False), OUT: ("out", True)},
+                    mounts={IN: ("in", False), OUT: ("out", True), **_scratch(TEMPORARY, scratch)},
                     after={"inlet": "SUCCESS"},
+                    upstream=upstream,
                 ),
                 _container(
                     "outlet",
@@ -165,6 +178,10 @@ class ScannerTask(Construct):
         return role
 
 
+def _scratch(path: str, wanted: bool) -> Mapping[str, tuple[str, bool]]:
+    return {path: ("scratch", True)} if wanted else {}
+
+
 def _container(
     name: str,
     image: str,
@@ -173,6 +190,7 @@ def _container(
     after: Mapping[str, str] = {},
     essential: bool = False,
     log: logs.ILogGroup | None = None,
+    upstream: UpstreamScanner | None = None,
 ) -> ecs.CfnTaskDefinition.ContainerDefinitionProperty:
     """`mounts`: path → volume and whether it may be written; `after`: container → condition."""
     definition = ecs.CfnTaskDefinition
@@ -181,7 +199,9 @@ def _container(
         image=image,
         essential=essential,
         readonly_root_filesystem=True,
-        user=UNPRIVILEGED,
+        user=upstream.user if upstream else UNPRIVILEGED,
+        entry_point=["/bin/sh", "-c"] if upstream else None,
+        command=[upstream.script] if upstream else None,
         privileged=False,
         linux_parameters=definition.LinuxParametersProperty(
             capabilities=definition.KernelCapabilitiesProperty(drop=["ALL"]), init_process_enabled=True

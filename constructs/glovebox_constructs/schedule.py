@@ -25,10 +25,10 @@ def scheduled(
     key: kms.IKey,
     failures: sqs.IQueue,
 ) -> scheduler.CfnSchedule:
-    """Hands `order` to `unit` at each time of `expression` (UTC); one schedule a stack."""
+    """Hands `order` to `unit` at each time of `expression` (UTC), with a role for this schedule alone."""
     role = iam.Role(
         stack,
-        "SchedulerRole",
+        f"{id}SchedulerRole",
         assumed_by=iam.ServicePrincipal(
             "scheduler.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": stack.account}}
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stacks.settings import Settings
-from tests.infrastructure.templates import DIGESTS, TARGETS, Assembly, synthesize
+from tests.infrastructure.templates import DIGESTS, EXTERNAL, TARGETS, Assembly, synthesize
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +18,5 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
 @pytest.fixture(scope="session")
 def promoted(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """Two zones, every image promoted, and two target accounts."""
-    return synthesize(tmp_path_factory.mktemp("promoted"), Settings(zones=2, images=DIGESTS, targets=TARGETS))
+    settings = Settings(zones=2, images=DIGESTS, targets=TARGETS, external_id=EXTERNAL)
+    return synthesize(tmp_path_factory.mktemp("promoted"), settings)

@@ -13,10 +13,11 @@ from typing import Any
 import aws_cdk as cdk
 
 import app as glovebox_app
-from stacks.settings import IMAGES, Settings
+from stacks.settings import PROMOTED, Settings
 
 TARGETS = ("111122223333", "444455556666")
-DIGESTS = {image: f"sha256:{number:064x}" for number, image in enumerate(IMAGES)}
+DIGESTS = {image: f"sha256:{number:064x}" for number, image in enumerate(PROMOTED)}
+EXTERNAL = "6f1c1a1e-94a4-4a63-8f0e-0f2c8f7f3c11"
 STACKS = ("Storage", "Scanners", "Perimeter", "Broker", "Audit", "Drill", "Operations")
 CDK_CONTEXT = json.loads((glovebox_app.ROOT / "cdk.json").read_text())["context"]
 _HASH = re.compile(r"(?<=.)[0-9A-F]{8}$")

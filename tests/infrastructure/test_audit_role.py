@@ -31,7 +31,7 @@ from glovebox_constructs.policies import FOLDER
 from stacks.audit_role import TEMPLATE_CHARACTERS, template
 from stacks.names import SCAN_IDS
 from stacks.settings import Settings
-from tests.infrastructure.templates import CDK_CONTEXT, listed, synthesize
+from tests.infrastructure.templates import CDK_CONTEXT, EXTERNAL, listed, synthesize
 
 ROOT = glovebox_app.ROOT
 SCANNING, TARGET = "111122223333", "777788889999"
@@ -194,7 +194,7 @@ def test_the_role_is_not_deployed_where_the_scanning_is_done(
 def test_the_perimeter_is_not_deployed_in_one_of_its_targets(
     account: str, refused: bool, tmp_path: Path
 ) -> None:
-    assembly = synthesize(tmp_path, Settings(targets=("444455556666", TARGET)))
+    assembly = synthesize(tmp_path, Settings(targets=("444455556666", TARGET), external_id=EXTERNAL))
     ours = {"Rules": {"N": assembly.templates["Perimeter"]["Rules"]["NeverTheScanningAccountItself"]}}
     assert _refuses(ours, account, {}) == refused
 
@@ -233,7 +233,9 @@ def test_the_app_builds_the_role_alone_for_a_target(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.glob("*.template.json")] == ["Glovebox-AuditRole.template.json"]
 
 
-@pytest.mark.parametrize("context", [ON_THE_COMMAND_LINE, {"targets": f"{SCANNING},{TARGET}"}], ids=str)
+@pytest.mark.parametrize(
+    "context", [ON_THE_COMMAND_LINE, {"targets": f"{SCANNING},{TARGET}", "externalId": EXTERNAL}], ids=str
+)
 def test_the_app_refuses_to_make_the_account_that_it_knows_a_target(
     context: dict[str, str], tmp_path: Path
 ) -> None:

@@ -46,7 +46,10 @@ def test_its_execution_role_is_its_own_and_no_wider_than_a_scanners(assembly: As
             for resource in listed(statement["Resource"])
         }
 
-    theirs = {each.replace("SiteAuditLog", "DrillLog") for each in granted("SiteAudit")}
+    theirs = {
+        each.replace("SiteAuditLog", "DrillLog").replace("ImagesSiteaudit", "ImagesDrill")
+        for each in granted("SiteAudit")
+    }
     assert granted("Drill") == theirs
 
 

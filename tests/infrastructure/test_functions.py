@@ -10,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from glovebox.scans.model import MAX_OCSF_REPORT_BYTES, MAX_REPORT_BYTES
+from glovebox.services.redeem import RedeemSettings
+from stacks.names import REDEEM_ROLE
 from stacks.settings import Settings
-from tests.infrastructure.templates import Assembly, Resource, listed
+from tests.infrastructure.templates import TARGETS, Assembly, Resource, listed, synthesize
 
 UNITS = {
     "Launch": "launch",
+    "Redeem": "redeem",
     "Ingest": "ingest",
     "Watch": "watch",
     "Publish": "publish",
@@ -43,29 +47,51 @@ NETWORK_INTERFACES = {
 TASKS = "arn:aws:ecs:region:account:task/Cluster/*"
 DRILL_REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Drill:*"
 REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-SiteAudit:*"
+PROWLER_REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Prowler:*"
 TICKET_KEY, LEAF = "GatewayKeysTicketKey", "GatewayKeysLeaf"
-KEY_TEXTS = {
-    f"arn:aws:ssm:region:account:parameter/GatewayKeys{name}" for name in ("TicketKeys", "Authorities")
-}
+AUTHORITIES, TICKET_KEYS = (
+    f"arn:aws:ssm:region:account:parameter/GatewayKeys{name}" for name in ("Authorities", "TicketKeys")
+)
+KEY_TEXTS = {AUTHORITIES, TICKET_KEYS}
 CHANGE_SCANS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("GetItem", "PutItem", "UpdateItem")}
 CLOSE_RUNS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("DeleteItem", "GetItem", "PutItem", "Query")}
 
 MAY = {
     "Launch": {
         **CHANGE_SCANS,
-        "dynamodb:Query": {"Scans.Arn"},
-        "s3:GetObject": {"Lists.Arn/*", "HandOff.Arn/handoff/*/request.json"},
-        "s3:PutObject": {"HandOff.Arn/handoff/*", "Results.Arn/results/*"},
+        "dynamodb:GetItem": {"Scans.Arn", "Registry.Arn"},
+        "dynamodb:Query": {"Scans.Arn", "Registry.Arn"},
+        "s3:GetObject": {
+            "Lists.Arn/*",
+            "HandOff.Arn/handoff/*/envelope.json",
+            "HandOff.Arn/handoff/*/request.json",
+        },
+        "s3:PutObject": {
+            "Claims.Arn/claims/*/claim.json",
+            "HandOff.Arn/handoff/*",
+            "Results.Arn/results/*",
+        },
         "s3:ListBucket": {"Lists.Arn"},
-        "ecs:RunTask": {REVISIONS},
+        "ecs:RunTask": {REVISIONS, PROWLER_REVISIONS},
         "ecs:TagResource": {TASKS},
-        "iam:PassRole": {"SiteAuditExecutionRole.Arn"},
+        "iam:PassRole": {"SiteAuditExecutionRole.Arn", "ProwlerExecutionRole.Arn"},
+        "secretsmanager:GetSecretValue": {TICKET_KEY},
+        "ssm:GetParameter": {AUTHORITIES},
+    },
+    "Redeem": {
+        **CHANGE_SCANS,
+        "s3:GetObject": {"Claims.Arn/claims/*/claim.json"},
+        "s3:PutObject": {"HandOff.Arn/handoff/*/envelope.json"},
         "secretsmanager:GetSecretValue": {TICKET_KEY},
     },
     "Ingest": {
         **CHANGE_SCANS,
         "dynamodb:BatchWriteItem": {"Sites.Arn"},
-        "dynamodb:UpdateItem": {"Scans.Arn", "Registry.Arn"},
+        "dynamodb:DeleteItem": {"Findings.Arn"},
+        "dynamodb:GetItem": {"Scans.Arn", "Findings.Arn"},
+        "dynamodb:PutItem": {"Scans.Arn", "Findings.Arn"},
+        "dynamodb:Query": {"Findings.Arn", "Findings.Arn/index/by-kind"},
+        "dynamodb:UpdateItem": {"Scans.Arn", "Registry.Arn", "Findings.Arn"},
         "s3:GetObjectVersion": {"Results.Arn/results/*"},
         "s3:ListBucketVersions": {"Results.Arn"},
         **NETWORK_INTERFACES,
@@ -105,8 +131,15 @@ MAY = {
     },
     "Notify": {
         **CLOSE_RUNS,
-        "dynamodb:BatchGetItem": {"Sites.Arn"},
-        "dynamodb:Query": {"Scans.Arn", "Sites.Arn/index/by-name"},
+        "dynamodb:BatchGetItem": {"Sites.Arn", "Findings.Arn"},
+        "dynamodb:GetItem": {"Scans.Arn", "Findings.Arn"},
+        "dynamodb:Query": {
+            "Scans.Arn",
+            "Sites.Arn/index/by-name",
+            "Findings.Arn",
+            "Findings.Arn/index/by-kind",
+            "Registry.Arn",
+        },
         "sns:Publish": {"Topic"},
         **STREAM,
     },
@@ -147,6 +180,7 @@ MAY = {
 
 KEY_SERVICES = {
     "Launch": {"dynamodb", "s3", "secretsmanager", "sqs"},
+    "Redeem": {"dynamodb", "s3", "secretsmanager", "sqs"},
     "Ingest": {"dynamodb", "s3", "sqs"},
     "Watch": {"dynamodb", "sqs"},
     "Publish": {"dynamodb", "s3", "sqs"},
@@ -256,6 +290,44 @@ def test_launch_runs_one_definition_on_one_cluster_and_passes_one_role_to_tasks(
     assert by_action["ecs:TagResource"]["Condition"] == {"StringEquals": {"ecs:CreateAction": "RunTask"}}
 
 
+def test_redeem_alone_assumes_audit_roles_and_only_those_of_targets(promoted: Assembly) -> None:
+    """No role of ours assumes any other: what runs as somebody else is started by AWS."""
+    granted = _granted(promoted, "RedeemRole")
+    roles = {f"arn:aws:iam::{target}:role/GloveboxAudit" for target in TARGETS}
+    assert granted["sts:AssumeRole"] == granted["sts:SetSourceIdentity"] == roles
+    for role in promoted.of("AWS::IAM::Role"):
+        if role.short != "RedeemRole":
+            assert not [each for each in _granted(promoted, role.short) if each.startswith("sts:")]
+
+
+def test_without_targets_redeem_assumes_nothing(assembly: Assembly) -> None:
+    assert not [each for each in _granted(assembly, "RedeemRole") if each.startswith("sts:")]
+
+
+def test_redeem_has_the_name_that_audit_roles_trust(assembly: Assembly) -> None:
+    assert assembly.one("AWS::IAM::Role", "RedeemRole").properties["RoleName"] == REDEEM_ROLE
+
+
+def test_what_redeem_is_told_fits_its_environment_and_a_session(promoted: Assembly) -> None:
+    """Lambda takes 4 KB of variables; expressions count as what they stand for, at its longest."""
+    told = {
+        name: promoted.shown(value).replace("GatewayPublicAddress", "255.255.255.255")
+        for name, value in _function(promoted, "Redeem").properties["Environment"]["Variables"].items()
+    }
+    room = 64 * len(told)  # A name that CloudFormation makes is at most 63 characters long.
+    assert sum(len(name) + len(value) for name, value in told.items()) + room < 4_096
+    assert json.loads(told["SESSION_POLICY"].replace("${Target}", "444455556666"))
+    assert told["AUDIT_ROLE"] == "arn:aws:iam::${Target}:role/GloveboxAudit"
+    RedeemSettings(
+        scanning_account="111122223333",
+        audit_role=told["AUDIT_ROLE"],
+        external_id=told["EXTERNAL_ID"],
+        session_policy=told["SESSION_POLICY"],
+        managed_policies=tuple(told["SESSION_MANAGED_POLICIES"].split(",")),
+        gateways=tuple(told["GATEWAYS"].split(",")),
+    )
+
+
 def test_watch_alone_stops_tasks_and_each_definition_has_one_who_starts_it(assembly: Assembly) -> None:
     holders: defaultdict[str, set[str]] = defaultdict(set)
     for role in assembly.of("AWS::IAM::Role"):
@@ -264,10 +336,13 @@ def test_watch_alone_stops_tasks_and_each_definition_has_one_who_starts_it(assem
     assert holders["ecs:RunTask"] == {"LaunchRole", "DrillRole"}
     assert holders["ecs:StopTask"] == {"WatchRole"}
     assert holders["iam:PassRole"] == {"LaunchRole", "DrillRole"}
-    readers = {"EnrichRole", "GatewayRole", "DrillRole", "LaunchRole", "KeysRole"}
+    readers = {"EnrichRole", "GatewayRole", "DrillRole", "LaunchRole", "RedeemRole", "KeysRole"}
     assert holders["secretsmanager:GetSecretValue"] == readers
     assert holders["secretsmanager:PutSecretValue"] == holders["ssm:PutParameter"] == {"KeysRole"}
-    assert holders["lambda:InvokeFunction"] == {"WatchRole", "SchedulerRole"}
+    schedulers = {f"{each}SchedulerRole" for each in ("Daily", "Acceptances", "Hourly", "Weekly")}
+    assert holders["lambda:InvokeFunction"] - {"WeeklySchedulerRole"} == {"WatchRole", *schedulers} - {
+        "WeeklySchedulerRole"
+    }
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -335,6 +410,7 @@ FILTERS = {
         "scanId": {"S": [{"anything-but": ["run"]}]},
         "endedAt": {"S": [{"exists": True}]},
         "enrichedAt": {"S": [{"exists": False}]},
+        "account": {"S": [{"exists": False}]},
     },
     "Notify": {
         "scanId": {"S": ["run"]},
@@ -360,7 +436,11 @@ def test_streams_wake_only_those_who_have_something_to_do(assembly: Assembly) ->
     assert found == FILTERS
 
 
-def test_rules_wake_ingest_for_manifests_and_watch_for_tasks(assembly: Assembly) -> None:
+def test_rules_wake_ingest_for_manifests_redeem_for_claims_and_watch_for_tasks(assembly: Assembly) -> None:
+    claims = assembly.one("AWS::Events::Rule", "Claimed").properties
+    assert claims["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "claims/*/claim.json"}]}
+    assert assembly.shown(claims["EventPattern"]["detail"]["bucket"]["name"][0]) == "Claims"
+    assert assembly.shown(claims["Targets"][0]["Arn"]) == "RedeemFunction.Arn"
     reports = assembly.one("AWS::Events::Rule", "Reports").properties
     assert reports["EventPattern"]["detail"]["object"] == {"key": [{"wildcard": "results/2*/manifest.json"}]}
     assert assembly.shown(reports["EventPattern"]["detail"]["bucket"]["name"][0]) == "Results"
@@ -369,7 +449,7 @@ def test_rules_wake_ingest_for_manifests_and_watch_for_tasks(assembly: Assembly)
     assert tasks["EventPattern"]["source"] == ["aws.ecs"]
     assert assembly.shown(tasks["EventPattern"]["detail"]["clusterArn"][0]) == "Cluster.Arn"
     assert assembly.shown(tasks["Targets"][0]["Arn"]) == "WatchFunction.Arn"
-    for rule in (reports, tasks):
+    for rule in (reports, claims, tasks):
         assert assembly.shown(rule["Targets"][0]["DeadLetterConfig"]["Arn"]) == "Failures.Arn"
     tick = assembly.one("AWS::Events::Rule", "Tick").properties
     assert tick["ScheduleExpression"] == "rate(1 minute)"
@@ -389,6 +469,34 @@ def test_the_schedule_gives_launch_the_list_and_the_time_that_names_the_run(asse
     }
 
 
+def test_accounts_are_scanned_by_a_schedule_of_their_own(tmp_path: Path, assembly: Assembly) -> None:
+    schedules = {each.short for each in assembly.of("AWS::Scheduler::Schedule")}
+    assert "Accounts" not in schedules
+    scheduled = synthesize(tmp_path, Settings(accounts_schedule="rate(7 days)"))
+    schedule = scheduled.one("AWS::Scheduler::Schedule", "Accounts").properties
+    assert schedule["ScheduleExpression"] == "rate(7 days)"
+    assert scheduled.shown(schedule["Target"]["Arn"]) == "LaunchFunction.Arn"
+    assert json.loads(schedule["Target"]["Input"]) == {
+        "accounts": "all",
+        "requestedBy": "schedule",
+        "scheduledTime": "<aws.scheduler.scheduled-time>",
+    }
+
+
+def test_acceptances_end_with_the_day(assembly: Assembly) -> None:
+    schedule = assembly.one("AWS::Scheduler::Schedule", "Acceptances").properties
+    assert schedule["ScheduleExpression"] == "cron(5 0 * * ? *)"
+    assert assembly.shown(schedule["Target"]["Arn"]) == "IngestFunction.Arn"
+    assert json.loads(schedule["Target"]["Input"]) == {"daily": True}
+
+
+def test_ingest_has_room_for_the_largest_report(assembly: Assembly) -> None:
+    properties = _function(assembly, "Ingest").properties
+    room = properties["EphemeralStorage"]["Size"] << 20
+    assert room >= 2 * max(MAX_REPORT_BYTES, MAX_OCSF_REPORT_BYTES)
+    assert properties["MemorySize"] >= 1024
+
+
 def test_keys_runs_by_the_hour_and_never_twice_at_once(assembly: Assembly) -> None:
     schedule = assembly.one("AWS::Scheduler::Schedule", "Hourly").properties
     assert schedule["ScheduleExpression"] == "rate(1 hour)"
@@ -396,11 +504,16 @@ def test_keys_runs_by_the_hour_and_never_twice_at_once(assembly: Assembly) -> No
     assert _function(assembly, "Keys").properties["ReservedConcurrentExecutions"] == 1
 
 
-@pytest.mark.parametrize("name", ["Launch", "Drill", "Gateway"])
+@pytest.mark.parametrize("name", ["Launch", "Redeem", "Drill", "Gateway"])
 def test_a_key_that_is_not_in_use_yet_is_read_by_keys_alone(assembly: Assembly, name: str) -> None:
     statements = _statements(assembly, f"{name}Role")
     [read] = [each for each in statements if each["Action"] == "secretsmanager:GetSecretValue"]
     assert read["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}
+
+
+def test_redeem_tells_scanners_of_every_zone_s_listener_for_aws(promoted: Assembly) -> None:
+    told = _function(promoted, "Redeem").properties["Environment"]["Variables"]
+    assert told["GATEWAYS"] == "10.43.0.10:3128,10.43.0.26:3128"
 
 
 def test_launch_is_told_of_every_zone_s_gateway(promoted: Assembly) -> None:

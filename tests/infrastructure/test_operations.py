@@ -13,6 +13,9 @@ ALARMS = {
     "RunFailed",
     "RunPartial",
     "SecondUpload",
+    "SecondClaim",
+    "NotRedeemed",
+    "ScanUntrusted",
     "EventRefused",
     "Tripwire",
     "NoRun",
@@ -21,7 +24,10 @@ ALARMS = {
     "KeysStale",
     *(
         f"{unit}Errors"
-        for unit in ("Launch", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify", "Drill", "Keys")
+        for unit in (
+            *("Launch", "Redeem", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify"),
+            *("Drill", "Keys"),
+        )
     ),
     *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations", "Drill", "Perimeter")),
 }
@@ -113,6 +119,9 @@ def test_metrics_count_lines_that_the_services_write(assembly: Assembly) -> None
         "RunsFailed": ("PublishLog", '{ ($.message = "run published") && ($.state = "failed") }'),
         "RunsPartial": ("PublishLog", '{ ($.message = "run published") && ($.state = "partial") }'),
         "SecondUploads": ("IngestLog", '{ $.message = "second_upload" }'),
+        "SecondClaims": ("RedeemLog", '{ $.message = "second_claim" }'),
+        "NotRedeemed": ("RedeemLog", '{ $.message = "not redeemed" }'),
+        "ScansUntrusted": ("IngestLog", '{ $.message = "scan untrusted" }'),
         "Tripwires": ("GatewayLedger", '{ ($.tripwire = "yes") && ($.scan != "drill-*") }'),
         **{
             f"Drill{name}": ("DrillLog", '{ $.message = "drill judged" }')

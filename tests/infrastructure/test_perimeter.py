@@ -274,6 +274,7 @@ def test_the_dns_firewall_ends_with_block_all(assembly: Assembly) -> None:
         "prod-region-starport-layer-bucket.s3.region.amazonaws.com",
         "Results.s3.region.amazonaws.com",
         "HandOff.s3.region.amazonaws.com",
+        "Claims.s3.region.amazonaws.com",
         "HandOff.s3.amazonaws.com",
     }
 
@@ -371,7 +372,13 @@ def _user_data(assembly: Assembly) -> str:
 def test_the_gateway_runs_the_promoted_digest_without_rights(promoted: Assembly) -> None:
     text = _user_data(promoted)
     assert f"@{DIGESTS['squid']}" in text
-    for option in ("--read-only", "--cap-drop ALL", "no-new-privileges", "--publish 3128:3128"):
+    for option in (
+        "--read-only",
+        "--cap-drop ALL",
+        "no-new-privileges",
+        "--publish 3128:3128",
+        "--env GLOVEBOX_REGION=",
+    ):
         assert option in text
     assert "--privileged" not in text
     assert "--network host" not in text

@@ -16,7 +16,7 @@ from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings
 from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
 
-BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Logs"}
+BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Claims", "Logs"}
 STATEFUL = {
     # A changed logical name makes CloudFormation replace the resource: an empty table beside an orphan.
     "AWS::KMS::Key": {"Key961B73FD"},
@@ -29,6 +29,7 @@ STATEFUL = {
         "PublicationBB6C00E4",
         "SiteE53D7754",
         "Drills98490295",
+        "ClaimsE8D96B24",
     },
 }
 
@@ -108,13 +109,13 @@ def test_buckets_are_encrypted_with_our_key(assembly: Assembly) -> None:
             assert rule["BucketKeyEnabled"] is True
 
 
-def test_buckets_but_the_hand_off_keep_versions(assembly: Assembly) -> None:
+def test_buckets_but_those_of_a_day_keep_versions(assembly: Assembly) -> None:
     versioned = {
         bucket.short
         for bucket in assembly.of("AWS::S3::Bucket")
         if bucket.properties.get("VersioningConfiguration") == {"Status": "Enabled"}
     }
-    assert versioned == BUCKETS - {"HandOff"}
+    assert versioned == BUCKETS - {"HandOff", "Claims"}
 
 
 def test_reads_of_buckets_are_logged(assembly: Assembly) -> None:
@@ -125,15 +126,20 @@ def test_reads_of_buckets_are_logged(assembly: Assembly) -> None:
             )
 
 
-def test_the_hand_off_forgets_within_a_day(assembly: Assembly) -> None:
-    [rule] = assembly.one("AWS::S3::Bucket", "HandOff").properties["LifecycleConfiguration"]["Rules"]
+@pytest.mark.parametrize("bucket", ["HandOff", "Claims"])
+def test_what_a_task_is_given_and_claims_is_forgotten_within_a_day(assembly: Assembly, bucket: str) -> None:
+    [rule] = assembly.one("AWS::S3::Bucket", bucket).properties["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == 1
     assert rule["Status"] == "Enabled"
 
 
-def test_results_tell_events_without_a_function_that_may_change_buckets(assembly: Assembly) -> None:
-    results = assembly.one("AWS::S3::Bucket", "Results")
-    events = results.properties["NotificationConfiguration"]["EventBridgeConfiguration"]
+@pytest.mark.parametrize("bucket", ["Results", "Claims"])
+def test_buckets_tell_events_without_a_function_that_may_change_buckets(
+    assembly: Assembly, bucket: str
+) -> None:
+    events = assembly.one("AWS::S3::Bucket", bucket).properties["NotificationConfiguration"][
+        "EventBridgeConfiguration"
+    ]
     assert events == {"EventBridgeEnabled": True}
     # The one custom resource sets networks up (docs/decisions/0006-perimeter.md), and no bucket.
     assert {each.type for each in assembly.all() if each.type.startswith("Custom::")} == {
@@ -172,6 +178,7 @@ def test_every_bucket_refuses_plain_http_and_old_tls(assembly: Assembly, bucket:
     [
         ("Results", "results_bucket_policy"),
         ("HandOff", "handoff_bucket_policy"),
+        ("Claims", "claims_bucket_policy"),
         ("Publication", "public_bucket_policy"),
         ("Site", "public_bucket_policy"),
     ],

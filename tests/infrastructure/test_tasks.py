@@ -115,7 +115,7 @@ def test_the_execution_role_pulls_reads_environments_and_logs(assembly: Assembly
 def test_image_tags_never_move_and_images_are_scanned(assembly: Assembly) -> None:
     repositories = assembly.of("AWS::ECR::Repository")
     assert {each.short for each in repositories} == {
-        f"Images{image}" for image in ("Drill", "Inlet", "Outlet", "Siteaudit", "Squid")
+        f"Images{image}" for image in ("Drill", "Inlet", "Outlet", "Prowler", "Siteaudit", "Squid")
     }
     for repository in repositories:
         assert repository.properties["ImageTagMutability"] == "IMMUTABLE"

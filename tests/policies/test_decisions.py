@@ -21,12 +21,15 @@ STRANGER = "444455556666"
 BUCKET = "arn:aws:s3:::results"
 KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/ours"
 LAUNCH = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole5A1B2C3D-X"
+DRILL = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Drill-DrillRole5A1B2C3D-X"
+REDEEM = f"arn:aws:iam::{ACCOUNT}:role/GloveboxRedeem"
 INGEST = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
 EXECUTION = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Scanners-SiteAuditExecutionRole5A1B2C3D-X"
 ATTACKER = f"arn:aws:iam::{STRANGER}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
 TARGET = "777788889999"
 AUDITOR = f"arn:aws:iam::{TARGET}:role/GloveboxAudit"
 HANDOFF_BUCKET = "arn:aws:s3:::handoff"
+CLAIMS_BUCKET = "arn:aws:s3:::claims"
 LAYER = "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/layer"
 LOGS = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:tasks:*"
 STREAM = LOGS.replace("*", "log-stream:inlet")
@@ -86,6 +89,9 @@ BY_KEYS, BY_FORM, BY_ADDRESS = (
 )
 ENVIRONMENT = f"{HANDOFF_BUCKET}/handoff/s/1/inlet.env"
 HANDED = f"{HANDOFF_BUCKET}/handoff/s/1/request.json"
+ENVELOPE = f"{HANDOFF_BUCKET}/handoff/s/1/envelope.json"
+CLAIM = f"{CLAIMS_BUCKET}/claims/s/1/claim.json"
+FINDINGS = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/findings"
 THROUGH_ENDPOINTS = [
     _through(S3, "ingest reads a report", True, INGEST, "s3:GetObjectVersion", REPORT),
     _through(S3, "ingest writes a report", False, INGEST, "s3:PutObject", REPORT, **BY_FORM),
@@ -101,6 +107,15 @@ THROUGH_ENDPOINTS = [
     _through(S3, "an address of a report", False, LAUNCH, "s3:GetObject", REPORT, **BY_ADDRESS),
     _through(S3, "an environment file for Fargate", True, EXECUTION, "s3:GetObject", ENVIRONMENT, **BY_KEYS),
     _through(S3, "an environment file by address", False, LAUNCH, "s3:GetObject", ENVIRONMENT, **BY_ADDRESS),
+    _through(S3, "an address of an envelope", True, LAUNCH, "s3:GetObject", ENVELOPE, **BY_ADDRESS),
+    _through(S3, "an envelope with keys", False, LAUNCH, "s3:GetObject", ENVELOPE, **BY_KEYS),
+    _through(S3, "an address of an envelope by drill", False, DRILL, "s3:GetObject", ENVELOPE, **BY_ADDRESS),
+    _through(S3, "an envelope that is written", False, LAUNCH, "s3:PutObject", ENVELOPE, **BY_ADDRESS),
+    _through(S3, "an address of a claim", True, LAUNCH, "s3:PutObject", CLAIM, **BY_ADDRESS),
+    _through(S3, "an address of a claim by drill", False, DRILL, "s3:PutObject", CLAIM, **BY_ADDRESS),
+    _through(S3, "an address of a claim by a stranger", False, ATTACKER, "s3:PutObject", CLAIM, **BY_ADDRESS),
+    _through(S3, "a form of a claim", False, LAUNCH, "s3:PutObject", CLAIM, **BY_FORM),
+    _through(S3, "a claim that is read", False, LAUNCH, "s3:GetObject", CLAIM, **BY_ADDRESS),
     _through(S3, "a layer", True, ATTACKER, "s3:GetObject", LAYER, **BY_ADDRESS),
     _through(S3, "a layer with keys", False, ATTACKER, "s3:GetObject", LAYER, **BY_KEYS),
     _through(S3, "an upload among the layers", False, ATTACKER, "s3:PutObject", LAYER, **BY_ADDRESS),
@@ -119,6 +134,13 @@ THROUGH_ENDPOINTS = [
         "dynamodb:PutItem",
         TABLE.replace("sites", "x"),
     ),
+    _through(
+        "dynamodb_endpoint_policy", "ingest forgets a log", True, INGEST, "dynamodb:DeleteItem", FINDINGS
+    ),
+    _through(
+        "dynamodb_endpoint_policy", "ingest forgets a site", False, INGEST, "dynamodb:DeleteItem", TABLE
+    ),
+    _through("dynamodb_endpoint_policy", "ingest scans findings", False, INGEST, "dynamodb:Scan", FINDINGS),
     _through("ecr_endpoint_policy", "Fargate logs in", True, EXECUTION, "ecr:GetAuthorizationToken", "*"),
     _through("ecr_endpoint_policy", "Fargate pulls", True, EXECUTION, "ecr:BatchGetImage", REPOSITORY),
     _through("ecr_endpoint_policy", "Fargate pushes", False, EXECUTION, "ecr:PutImage", REPOSITORY),
@@ -204,6 +226,38 @@ OF_AUDIT_SESSIONS = [
         aws__ResourceAccount="aws",
     ),
 ]
+ADDRESSED = {**BY_URL, "s3:signatureAge": "60000", "s3:if-none-match": "*"}
+
+
+def _claim(
+    says: str,
+    allowed: bool,
+    on: str = f"{BUCKET}/claims/s/1/claim.json",
+    who: str = LAUNCH,
+    **changes: str | None,
+) -> Case:
+    told = {
+        **ADDRESSED,
+        **{key.replace("__", ":").replace("_", "-"): value for key, value in changes.items()},
+    }
+    known = {key: value for key, value in told.items() if value is not None}
+    return Case(says, allowed, CLAIMS, "s3:PutObject", on, known, who)
+
+
+CLAIMS = ("bucket_policy", "claims_bucket_policy")
+OF_CLAIMS = [
+    _claim("a claim by its address", True),
+    _claim("a claim with keys of launch", False, s3__authType="REST-HEADER"),
+    _claim("a claim with keys of redeem", False, who=REDEEM, s3__authType="REST-HEADER"),
+    _claim("a claim by form", False, s3__authType="POST"),
+    _claim("a claim that says nothing of its kind", False, s3__authType=None),
+    _claim("a claim that would overwrite", False, s3__if_none_match=None),
+    _claim("a claim for another place", False, f"{BUCKET}/x"),
+    _claim("a claim at its last minute", True, s3__signatureAge="900000"),
+    _claim("a claim by an old address", False, s3__signatureAge="900001"),
+    _claim("a claim with a list", False, s3__x_amz_acl="public-read"),
+    _claim("a claim over plain HTTP", False, aws__SecureTransport="false"),
+]
 CASES = [
     Case("a form below results/", True, RESULTS, context=FORM),
     Case("a form that names no key", False, RESULTS, context=_without(FORM, ENCRYPTION[1])),
@@ -238,6 +292,7 @@ CASES = [
     ),
     Case("writing the hand-off as launch does", True, HANDOFF, resource=REQUEST, context=BY_HEADER),
     Case("writing the hand-off by an address", False, HANDOFF, resource=REQUEST, context=BY_URL),
+    *OF_CLAIMS,
     *THROUGH_ENDPOINTS,
     *OF_AUDIT_SESSIONS,
 ]
@@ -245,11 +300,14 @@ PLACES: dict[str, Values] = {
     "bucket_policy": {"Bucket": BUCKET},
     "results_bucket_policy": {"Bucket": BUCKET, "Key": KEY},
     "handoff_bucket_policy": {"Bucket": BUCKET},
+    "claims_bucket_policy": {"Bucket": BUCKET},
     "s3_endpoint_policy": {
         "Account": ACCOUNT,
+        "ClaimsBucket": CLAIMS_BUCKET,
         "ExecutionRoles": [EXECUTION],
         "HandOffBucket": HANDOFF_BUCKET,
         "IngestRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole*",
+        "LaunchRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole*",
         "LaunchRoles": [
             f"arn:aws:iam::{ACCOUNT}:role/Glovebox-{role}*"
             for role in ("Broker-LaunchRole", "Drill-DrillRole")
@@ -263,7 +321,7 @@ PLACES: dict[str, Values] = {
         "IngestRole": f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole*",
         **{
             f"{name.capitalize()}Table": f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/{name}"
-            for name in ("scans", "sites", "registry")
+            for name in ("scans", "sites", "registry", "findings")
         },
     },
     "ecr_endpoint_policy": {

@@ -15,11 +15,12 @@ import z3
 
 from glovebox_constructs.policies import statements
 from stacks.settings import Settings
-from tests.infrastructure.templates import Assembly, synthesize
+from tests.infrastructure.templates import EXTERNAL, Assembly, synthesize
 from tests.policies.prover import Packet, Request, Statement, fits, refuted_by
 
 OURS = "account"
 TARGETS = ("111122223333", "444455556666")
+LAUNCH = "arn:aws:iam::account:role/Glovebox-Broker-LaunchRole*"
 EIP, ENDPOINT = "198.51.100.7", "vpce-ours"
 LAYERS = "arn:aws:s3:::prod-region-starport-layer-bucket/*"
 UPLOADS = ("ecr:PutImage", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
@@ -32,7 +33,9 @@ Change = Callable[[Any], None]
 
 @pytest.fixture(scope="module")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    return synthesize(tmp_path_factory.mktemp("proven"), Settings(zones=2, targets=TARGETS))
+    return synthesize(
+        tmp_path_factory.mktemp("proven"), Settings(zones=2, targets=TARGETS, external_id=EXTERNAL)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +126,19 @@ def test_a_policy_that_lets_a_stranger_pass_is_refuted(
 
 
 def something_is_written_elsewhere(policies: Policies) -> z3.ModelRef | None:
-    """A write to S3 that is no PutObject below results/ by a principal of our own account."""
+    """A write to S3 that is neither a report's form nor a claim's address, signed by our own account."""
     request = Request()
     writing = z3.Or(*(fits(request.action, each) for each in S3_WRITES))
+    report = z3.And(fits(request.resource, "Results.Arn/results/*"), request.equals("s3:authType", "POST"))
+    claim = z3.And(
+        fits(request.resource, "Claims.Arn/claims/*/claim.json"),
+        request.equals("s3:authType", "REST-QUERY-STRING"),
+        fits(request.value("aws:PrincipalArn"), LAUNCH),
+    )
     proper = z3.And(
         request.action == z3.StringVal("s3:PutObject"),
-        fits(request.resource, "Results.Arn/results/*"),
         request.equals("aws:PrincipalAccount", OURS),
-        request.equals("s3:authType", "POST"),
+        z3.Or(report, claim),
     )
     for policy in policies.values():
         found = request.let_pass(policy, writing, z3.Not(proper))
@@ -139,7 +147,9 @@ def something_is_written_elsewhere(policies: Policies) -> z3.ModelRef | None:
     return None
 
 
-def test_nothing_is_written_to_s3_but_reports_by_our_own_forms(policies: Policies) -> None:
+def test_nothing_is_written_to_s3_but_reports_by_our_forms_and_claims_by_our_addresses(
+    policies: Policies,
+) -> None:
     assert something_is_written_elsewhere(policies) is None
 
 
@@ -151,6 +161,10 @@ def _writing_too(statement: Statement) -> None:
     statement["Action"] = ["s3:GetObject", "s3:PutObject"]
 
 
+def _by_anybody_of_ours(statement: Statement) -> None:
+    del statement["Condition"]["ArnLike"]
+
+
 def _everything(statement: Statement) -> None:
     statement["Action"] = "s3:*"
 
@@ -160,6 +174,9 @@ def _everything(statement: Statement) -> None:
     [
         ("Scan s3", "LetTasksPostReportsByFormsOfLaunch", _anywhere),
         ("Scan s3", "LetTasksReadRequestsByAddressesOfLaunch", _writing_too),
+        ("Scan s3", "LetTasksReadEnvelopesByAddressesOfLaunch", _writing_too),
+        ("Scan s3", "LetTasksPutClaimsByAddressesOfLaunch", _anywhere),
+        ("Scan s3", "LetTasksPutClaimsByAddressesOfLaunch", _by_anybody_of_ours),
         ("Scan s3", "LetImageLayersIntoTasks", _writing_too),
         ("Egress s3", "LetAuditorsReadPublicSites", _writing_too),
         ("Egress s3", "LetAuditRolesReadSettingsOfBuckets", _everything),

@@ -1,0 +1,59 @@
+# What the scanner of an account runs, as /bin/sh -c: Prowler, with what the inlet laid down, and its exit code.
+# shellcheck shell=sh
+set -uf
+umask 027 # The outlet is of the same group, and reads.
+in=${GLOVEBOX_IN:-/glovebox/in}
+out=${GLOVEBOX_OUT:-/glovebox/out}
+scratch=${TMPDIR:-/tmp}
+
+ended() {
+  printf '{"exit":%d}\n' "$1" >"$out/exit.json"
+  exit "$1"
+}
+
+# Words become arguments: an option among them would make Prowler somebody else's.
+plain() {
+  for word in $1; do
+    case $word in -* | *[!a-z0-9_-]*) ended 2 ;; esac
+  done
+}
+
+[ -r "$in/environment" ] || ended 2
+# shellcheck source=/dev/null
+. "$in/environment"
+regions=${GLOVEBOX_REGIONS:-}
+services=${GLOVEBOX_SERVICES:-}
+without=${GLOVEBOX_WITHOUT:-}
+[ -n "$regions" ] || ended 2
+plain "$regions $services $without"
+
+# Prowler has a list of its own of what it mutes; ours is empty, because accepting a finding is our business.
+printf 'Mutelist:\n  Accounts: {}\n' >"$scratch/mutelist.yaml" || ended 2
+
+prowler=$(command -v prowler) || prowler=/home/prowler/.venv/bin/prowler
+set -- aws -M json-ocsf -F report -o "$out" -b --no-color -z --log-level ERROR --log-file "$out/scanner.log" \
+  --aws-retries-max-attempts 2 -w "$scratch/mutelist.yaml"
+# Blanks part the names, and nothing else does: each list was looked at above.
+# shellcheck disable=SC2086
+{
+  set -- "$@" -f $regions
+  set -- "$@" -e @EXCLUDED_CHECKS@
+  [ -z "$services" ] || set -- "$@" -s $services
+  [ -z "$without" ] || set -- "$@" --excluded-services $without
+}
+
+export HOME="$scratch" PYTHONHASHSEED=0 PROWLER_AWS_PARTITION=aws
+export AWS_ACCOUNT_ID_ENDPOINT_MODE=disabled AWS_EC2_METADATA_DISABLED=true
+cd "$scratch" || ended 2
+"$prowler" "$@" </dev/null >/dev/null 2>&1 &
+child=$!
+trap 'kill -TERM "$child" 2>/dev/null' TERM INT HUP
+wait "$child"
+code=$?
+# A signal ends `wait`, and not yet the child.
+while kill -0 "$child" 2>/dev/null; do
+  wait "$child"
+  code=$?
+done
+rmdir "$out/compliance" 2>/dev/null # Prowler makes it for reports that nobody asked for.
+ended "$code"
