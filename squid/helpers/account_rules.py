@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 
 from glovebox.tickets.claims import AwsApiClaims
 from squid.helpers.aws_interfaces import QUERY, READ_POSTS, REST, TARGET_PREFIXES
+from squid.helpers.contents import CONTENTS
 from squid.helpers.credentials import check_authorization, check_query, layers
 from squid.helpers.labels import AWS_SUFFIX, service_label
 from squid.helpers.refusals import RequestRefusedError
@@ -182,6 +183,8 @@ def _check_target(label: str, asked: _Asked, prefix: str, operation: str) -> Non
         raise RequestRefusedError("unauthenticated_operation")
     if not reads(operation):
         raise RequestRefusedError("writing_operation")
+    if operation in CONTENTS.get(label, ()):
+        raise RequestRefusedError("contents_operation")
 
 
 def _check_action(asked: _Asked) -> None:

@@ -18,6 +18,7 @@ REASONS = {
     "form_post": "A form is posted where none belongs.",
     "unauthenticated_operation": "This operation would be answered whoever asks.",
     "writing_operation": "Only operations that read are open.",
+    "contents_operation": "This operation hands out secrets, logs or records.",
     "unknown_operation": "The gateway does not know this operation.",
     "sts_operation": "Of the token service, only GetCallerIdentity is open.",
     "foreign_bucket": "This bucket is none of the ticket's.",

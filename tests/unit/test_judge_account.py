@@ -234,6 +234,26 @@ REFUSED = {
         "writing_operation",
         question(DYNAMODB, method="POST", target="DynamoDB_20120810.Getaway"),
     ),
+    **{
+        f"{operation} by its target": (
+            "contents_operation",
+            question(
+                f"https://{host}.us-east-1.amazonaws.com/", method="POST", target=f"{prefix}.{operation}"
+            ),
+        )
+        for host, prefix, operation in (
+            ("secretsmanager", "secretsmanager", "GetSecretValue"),
+            ("api.ecr", "AmazonEC2ContainerRegistry_V20150921", "GetAuthorizationToken"),
+            ("ssm", "AmazonSSM", "GetParametersByPath"),
+        )
+    },
+    "secrets by smithy's path": (
+        "contents_operation",
+        question(
+            "https://secretsmanager.us-east-1.amazonaws.com/service/secretsmanager/operation/GetSecretValue",
+            method="POST",
+        ),
+    ),
     "json of another service": (
         "unknown_operation",
         question(DYNAMODB, method="POST", target="AmazonSQS.ListQueues"),
