@@ -39,7 +39,10 @@ from glovebox.text import plain
 WAITING_SECONDS = 60
 """A scan that `launch` has not come to yet is left to it for so long."""
 CAPACITY_SECONDS = 2 * 3_600
-"""A region without room for so long will not have it before people look."""
+"""A region in which no task of ours could start for so long will not have room before people look.  Where
+others do start, a scan stands in a queue: a thousand accounts at once wait for hours, and get their turn."""
+QUEUE_SECONDS = 24 * 3_600
+"""By then a daily schedule has asked for it anew."""
 LAUNCHING_SECONDS = 600
 """`launch` was cut off between its claim and the task, which are half a minute apart at worst: names that
 never answer."""
@@ -50,7 +53,7 @@ ENRICH_SECONDS = 3_600
 PUBLISH_SECONDS = 20 * 60
 """The longest that a publication may take, and a little."""
 MAX_LAUNCHES_PER_TICK = 50
-"""A region's burst of RunTask calls is smaller still; the rest waits for the next minute."""
+"""What `launch`, twice at once, starts within a minute; the rest waits for the next one."""
 
 STARTED_BY = re.compile(rf"(?P<scan>{SCAN_ID.pattern})-(?P<attempt>[1-{MAX_ATTEMPTS}])")
 """`startedBy` of our tasks: how an event names its scan and attempt."""
@@ -165,9 +168,11 @@ class Watch:
 
     def _tick(self) -> None:
         launches = 0
-        for run_id in self.store.open_runs():
-            run = self.store.run(run_id)
-            for scan, step in self._steps(run):
+        runs = [self.store.run(run_id) for run_id in self.store.open_runs()]
+        scans = {run.run_id: self.store.scans(run.run_id) for run in runs if run.pending > 0}
+        started = max((scan.started_at or "" for each in scans.values() for scan in each), default="")
+        for run in runs:
+            for scan, step in self._steps(scans.get(run.run_id, ()), started):
                 if step is Step.LAUNCH:
                     launches += 1
                     if launches > MAX_LAUNCHES_PER_TICK:
@@ -177,17 +182,17 @@ class Watch:
                 except UpstreamError as error:
                     log.error("tick failed for a scan", scanId=scan.scan_id, reason=error.reason)
             if run.pending == 0:
-                self._nudge(run, self.store.scans(run_id))
+                self._nudge(run, self.store.scans(run.run_id))
 
-    def _steps(self, run: Run) -> Iterator[tuple[Scan, Step]]:
-        if run.pending == 0:
-            return
+    def _steps(self, scans: Sequence[Scan], started: str) -> Iterator[tuple[Scan, Step]]:
+        """`started`: when the last task of any open run was seen to start; empty for never."""
         now = self.clock()
-        for scan in self.store.scans(run.run_id):
+        for scan in scans:
             step = next_step(
                 scan,
                 age=seconds_since(scan.changed_at, now),
                 waited=seconds_since(scan.attempt_since, now),
+                stuck=seconds_since(max(scan.attempt_since, started), now),
                 stopped_for=seconds_since(scan.stopped_at, now) if scan.stopped_at else None,
                 overdue=scan.deadline is not None and now.timestamp() > scan.deadline,
             )
@@ -231,17 +236,20 @@ class Watch:
             log.info("the run went on meanwhile", runId=run.run_id)
 
 
-def next_step(scan: Scan, *, age: float, waited: float, stopped_for: float | None, overdue: bool) -> Step:
+def next_step(
+    scan: Scan, *, age: float, waited: float, stuck: float, stopped_for: float | None, overdue: bool
+) -> Step:
     """What a scan needs.
 
-    `age`: seconds since its state changed; `waited`: since its attempt was first asked for;
-    `stopped_for`: since its task ended well; `overdue`: whether the attempt's time is over.
+    `age`: seconds since its state changed; `waited`: since its attempt was first asked for; `stuck`: since
+    then, or since any task was seen to start; `stopped_for`: since its task ended well; `overdue`: whether
+    the attempt's time is over.
     """
     if scan.state.ended:
         waits = scan.enrichment and scan.enriched_at is None
         return Step.SKIP_ENRICHMENT if waits and age > ENRICH_SECONDS else Step.LEAVE
     if scan.state is ScanState.REQUESTED:
-        if waited > CAPACITY_SECONDS:
+        if stuck > CAPACITY_SECONDS or waited > QUEUE_SECONDS:
             return Step.ABANDON
         return Step.LAUNCH if age > WAITING_SECONDS else Step.LEAVE
     if stopped_for is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
+from glovebox.dates import iso
 from glovebox.errors import InputError, UpstreamError
 from glovebox.scans.model import ScanState, handoff_key
 from glovebox.scans.ports import NoCapacityError
@@ -17,6 +19,7 @@ from glovebox.services.watch import (
     LAUNCHING_SECONDS,
     MAX_LAUNCHES_PER_TICK,
     PUBLISH_SECONDS,
+    QUEUE_SECONDS,
     WAITING_SECONDS,
 )
 from tests.flow import Flow
@@ -167,6 +170,20 @@ def test_a_scan_without_room_for_hours_fails_and_says_why(flow: Flow) -> None:
         flow.launch.handle({"retry": {"scanId": scan.scan_id, "attempt": 1}})
     assert (now(flow, scan).state, now(flow, scan).reason) == (ScanState.FAILED, "Capacity is unavailable.")
     assert flow.store.run(run_of(flow)).pending == 0
+
+
+def test_a_scan_that_stands_in_a_queue_which_moves_waits_for_its_turn_for_a_day(flow: Flow) -> None:
+    flow.tasks.errors = [NoCapacityError("Capacity is unavailable.")]
+    waiting, other = flow.store.scans(flow.start(A, B, "c.example.com"))
+    for _ in range(QUEUE_SECONDS // CAPACITY_SECONDS):
+        assert now(flow, waiting).state is ScanState.REQUESTED
+        flow.clock.pass_seconds(CAPACITY_SECONDS)
+        # A task of the very same run starts now and then.
+        flow.store.all_scans[other.scan_id] = replace(now(flow, other), started_at=iso(flow.clock()))
+        flow.watch.handle(TICK)
+    flow.clock.pass_seconds(1)
+    flow.watch.handle(TICK)
+    assert now(flow, waiting).state is ScanState.FAILED
 
 
 def test_a_launch_that_was_cut_off_is_released_and_done_again_under_the_next_token(flow: Flow) -> None:
