@@ -13,7 +13,7 @@ from containers.inlet.bucket import Bucket
 from glovebox.envelopes.credentials import Credentials, decode
 from glovebox.envelopes.sealing import MAX_ENVELOPE_BYTES, KeyPair
 from glovebox.errors import ConfigurationError, RefusedError
-from glovebox.scans.accounts import CLAIM_TYPE, AccountScanRequest
+from glovebox.scans.accounts import CLAIM_TYPE, AccountScanRequest, AccountTarget
 
 ENVELOPE_SECONDS = 180.0
 """`redeem` answers within seconds; where AWS throttles it, within two minutes.  Then the attempt is lost."""
@@ -51,7 +51,7 @@ def lay_down(credentials: Credentials, request: AccountScanRequest, folder: Path
         AUTHORITIES_FILE: _authorities(request.authorities),
         CREDENTIALS_FILE: _credentials(credentials),
         CONFIG_FILE: _config(credentials),
-        ENVIRONMENT_FILE: _environment(credentials, folder),
+        ENVIRONMENT_FILE: _environment(credentials, request.target, folder),
     }
     for name, text in files.items():
         write_new(folder / name, text.encode())
@@ -85,15 +85,25 @@ def _credentials(credentials: Credentials) -> str:
 
 
 def _config(credentials: Credentials) -> str:
-    # Regional, because the gateway's list of hosts is.
-    return f"[default]\nregion = {credentials.regions[0]}\nsts_regional_endpoints = regional\n"
+    # The gateway lists the hosts of services in regions: it knows none that a bucket's name, an account's
+    # number or the old global endpoints make.
+    return (
+        "[default]\n"
+        f"region = {credentials.regions[0]}\n"
+        "sts_regional_endpoints = regional\n"
+        "account_id_endpoint_mode = disabled\n"
+        "s3 =\n"
+        "  addressing_style = path\n"
+        "  us_east_1_regional_endpoint = regional\n"
+    )
 
 
-def _environment(credentials: Credentials, folder: Path) -> str:
+def _environment(credentials: Credentials, target: AccountTarget, folder: Path) -> str:
     """For the scanner's shell to source."""
     authorities = str(folder / AUTHORITIES_FILE)
+    gateway = credentials.gateway
     values = {
-        **credentials.ticket.environment(credentials.gateway),
+        **(credentials.ticket.environment(gateway) if gateway else {}),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / CREDENTIALS_FILE),
         "AWS_CONFIG_FILE": str(folder / CONFIG_FILE),
         "AWS_REGION": credentials.regions[0],
@@ -108,5 +118,7 @@ def _environment(credentials: Credentials, folder: Path) -> str:
         "NODE_EXTRA_CA_CERTS": authorities,
         "GLOVEBOX_ACCOUNT": credentials.account,
         "GLOVEBOX_REGIONS": " ".join(credentials.regions),
+        "GLOVEBOX_SERVICES": " ".join(target.services),
+        "GLOVEBOX_WITHOUT": " ".join(target.without),
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())

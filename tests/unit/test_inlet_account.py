@@ -158,6 +158,38 @@ def test_botocore_reads_them_by_the_environment_alone(
     assert (found.access_key, found.secret_key, found.token) == (KEY, SECRET, TOKEN)
     assert session.get_config_variable("region") == "eu-west-1"
     assert session.get_config_variable("ca_bundle") == str(folder / "authorities.pem")
+    for service, region, host in (
+        ("s3", "us-east-1", "s3.us-east-1.amazonaws.com"),
+        ("dynamodb", "eu-west-1", "dynamodb.eu-west-1.amazonaws.com"),
+        ("sts", "us-east-1", "sts.us-east-1.amazonaws.com"),
+    ):
+        client = session.create_client(service, region_name=region)
+        assert client.meta.endpoint_url == f"https://{host}"
+        if service == "s3":
+            url = client.generate_presigned_url("get_bucket_acl", Params={"Bucket": "a-bucket"})
+            assert url.startswith(f"https://{host}/a-bucket?")
+        if service == "dynamodb":
+            assert client.meta.config.account_id_endpoint_mode == "disabled"
+
+
+def test_a_shards_services_are_words_for_the_scanners_shell(s3: Bucket, folder: Path) -> None:
+    s3.on_put = answering(s3)
+    shard = AccountTarget(
+        account=ACCOUNT, regions=["eu-west-1"], services=["s3", "iam"], without=["ec2", "kms"]
+    )
+    s3.objects["request.json"] = request(target=shard)
+    assert run(s3, folder).returncode == 0
+    values = sourced(folder)
+    assert (values["GLOVEBOX_SERVICES"], values["GLOVEBOX_WITHOUT"]) == ("s3 iam", "ec2 kms")
+
+
+def test_without_a_gateway_nothing_speaks_of_a_proxy(s3: Bucket, folder: Path) -> None:
+    s3.objects["request.json"], s3.on_put = request(), answering(s3, credentials(gateway=""))
+    assert run(s3, folder).returncode == 0
+    values = sourced(folder)
+    assert not [name for name in values if "proxy" in name.lower()]
+    assert ticket().password not in "".join(values.values())
+    assert (values["GLOVEBOX_SERVICES"], values["GLOVEBOX_WITHOUT"]) == ("", "")
 
 
 def test_a_second_attempt_opens_what_is_sealed_for_the_second(s3: Bucket, folder: Path) -> None:
