@@ -178,6 +178,8 @@ class Flow:
         return Notify(
             store=self.store,
             sites=self.sites,
+            findings=self.findings,
+            registry=self.targets,
             topic=self.topic,
             page_url="https://audit.example.org",
             clock=self.clock,

@@ -8,8 +8,10 @@ from functools import cache
 
 from functions.notify.environment import Environment
 from glovebox.adapters.aws import client
+from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.dynamodb_sites import DynamoSiteStore
+from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.adapters.sns import SnsTopic
 from glovebox.services.notify import Notify
 
@@ -21,6 +23,8 @@ def bootstrap() -> Notify:
     return Notify(
         store=DynamoScanStore(dynamodb, environment.scans_table),
         sites=DynamoSiteStore(dynamodb, environment.sites_table),
+        findings=DynamoFindingStore(dynamodb, environment.findings_table),
+        registry=DynamoTargets(dynamodb, environment.registry_table),
         topic=SnsTopic(client("sns"), environment.topic),
         page_url=environment.page_url,
         clock=lambda: datetime.now(UTC),

@@ -129,6 +129,9 @@ class Run(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
     missing: tuple[str, ...] = ()
     """At most `MAX_NOTES` names; `missing_count` says how many there are, each scan names its own."""
     missing_count: int = 0
+    """Hosts without a record, or accounts of which not every scan has a report."""
+    untrusted: tuple[str, ...] = ()
+    """Scans of accounts whose report nobody believes."""
     ended_at: str | None = None
     published_at: str | None = None
     files: tuple[str, ...] = ()

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
 from glovebox import log
+from glovebox.accounts import message as account_message
+from glovebox.accounts.news import Owners, gathered
 from glovebox.dates import iso
 from glovebox.errors import ConflictError
+from glovebox.findings.store import FindingStore
+from glovebox.registry.model import Account
+from glovebox.registry.owners import OwnerRule
+from glovebox.registry.store import RegistryStore
 from glovebox.scans.model import RUN_SORT_KEY
 from glovebox.scans.ports import Clock, ScanStore
-from glovebox.scans.state import Run
+from glovebox.scans.state import Run, Scan
 from glovebox.services.events import changed_items
+from glovebox.sites import message as site_message
 from glovebox.sites.changes import Changes, compare
-from glovebox.sites.message import body, subject
 from glovebox.sites.ports import SiteStore, Topic
 
 
@@ -22,6 +31,8 @@ from glovebox.sites.ports import SiteStore, Topic
 class Notify:
     store: ScanStore
     sites: SiteStore
+    findings: FindingStore
+    registry: RegistryStore
     topic: Topic
     page_url: str
     clock: Clock
@@ -35,16 +46,39 @@ class Notify:
     def _notify(self, run: Run) -> None:
         if run.published_at is None or run.notified_at is not None:
             return
-        changes = self._changes(run)
+        subject, body = self._of_accounts(run) if run.kind == "account" else self._of_sites(run)
         # Sent first and noted then: a crash between the two tells people twice, the other order never.
-        self.topic.send(subject(run, changes), body(run, changes, self.page_url))
+        self.topic.send(subject, body)
         try:
             self.store.replace_run(run, msgspec.structs.replace(run, notified_at=iso(self.clock())))
         except ConflictError:
             log.warning("a run was notified twice", runId=run.run_id)
             return
-        log.info("run notified", runId=run.run_id, newFailures=len(changes.new_failures))
+        log.info("run notified", runId=run.run_id, subject=subject)
+
+    def _of_sites(self, run: Run) -> tuple[str, str]:
+        changes = self._changes(run)
+        return site_message.subject(run, changes), site_message.body(run, changes, self.page_url)
 
     def _changes(self, run: Run) -> Changes:
         hosts = [host for scan in self.store.scans(run.run_id) for host in scan.recorded_hosts]
         return compare(self.sites.summaries(hosts, run.scan_date), self.sites.before(hosts, run.scan_date))
+
+    def _of_accounts(self, run: Run) -> tuple[str, str]:
+        scans = self.store.scans(run.run_id)
+        owners = Owners(
+            (each.entry for each in self.registry.all(Account)),
+            (each.entry for each in self.registry.all(OwnerRule)),
+        )
+        at = int(datetime.fromisoformat(run.requested_at).timestamp())
+        news = gathered(self.findings, _steps(scans), owners, at=at)
+        return account_message.subject(run, news), account_message.body(run, scans, news, owners)
+
+
+def _steps(scans: Sequence[Scan]) -> dict[str, Counter[str]]:
+    """What the scans of each account changed."""
+    steps: dict[str, Counter[str]] = {}
+    for scan in scans:
+        if scan.account is not None:
+            steps.setdefault(scan.account.account, Counter()).update(scan.counts)
+    return steps

@@ -1,4 +1,4 @@
-"""Closing a run whose last step is done, and writing its files for the public."""
+"""Closing a run whose last step is done; writing the files for the public, of a run over sites."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from glovebox.sites.publication import (
 )
 from glovebox.sites.summary import RunSummary
 
+NO_REPORT = frozenset({ScanState.FAILED, ScanState.EXPIRED, ScanState.CANCELLED})
+"""Ends of a scan of an account that never had a report."""
 _TYPES = {
     CSV_FILE: "text/csv; charset=utf-8",
     JSONL_FILE: "application/x-ndjson",
@@ -55,9 +57,12 @@ class Publish:
         if run.pending > 0 or run.published_at is not None:
             return
         scans = self.store.scans(run_id)
-        files = self._write(run, scans) if any(scan.counts for scan in scans) else ()
+        # What is found in accounts is for their owners alone: no files.
+        for_all = run.kind == "site" and any(scan.counts for scan in scans)
+        files = self._write(run, scans) if for_all else ()
         now = iso(self.clock())
-        published = msgspec.structs.replace(closed(run, scans, now), published_at=now, files=files)
+        end = (closed if run.kind == "site" else closed_accounts)(run, scans, now)
+        published = msgspec.structs.replace(end, published_at=now, files=files)
         try:
             self.store.replace_run(run, published)
         except ConflictError:
@@ -124,6 +129,33 @@ def closed(run: Run, scans: Sequence[Scan], now: str) -> Run:
     return msgspec.structs.replace(
         run, state=state, counts=counts, missing=bounded(missing), missing_count=len(missing), ended_at=now
     )
+
+
+def closed_accounts(run: Run, scans: Sequence[Scan], now: str) -> Run:
+    """A run over accounts with its end: what its scans changed, summed, and which of them are not whole.
+
+    A report that is not believed still counts for what it adds, so it makes the run partial, as a partial
+    one does; a run of which no scan has a report has failed, and one without any scan has not.
+    """
+    states = {scan.state for scan in scans}
+    missing = sorted({_account(scan) for scan in scans if scan.state in NO_REPORT})
+    if scans and states <= NO_REPORT:
+        state = RunState.FAILED
+    else:
+        state = RunState.COMPLETED if states <= {ScanState.COMPLETED} else RunState.PARTIAL
+    return msgspec.structs.replace(
+        run,
+        state=state,
+        counts=_counts(scans),
+        missing=bounded(missing),
+        missing_count=len(missing),
+        untrusted=bounded(scan.scan_id for scan in scans if scan.state is ScanState.UNTRUSTED),
+        ended_at=now,
+    )
+
+
+def _account(scan: Scan) -> str:
+    return scan.account.account if scan.account else scan.scan_id
 
 
 def _counts(scans: Sequence[Scan]) -> dict[str, int]:

@@ -36,14 +36,14 @@ def _lines(run: Run, changes: Changes, page_url: str) -> Iterator[str]:
     if run.rejected_count:
         yield f"{run.rejected_count:,} lines of the list were not used:"
         noted = (f"line {note.line}: {_words(note.reason)}" for note in run.rejected_lines)
-        yield from _section(noted, run.rejected_count)
+        yield from section(noted, run.rejected_count)
     yield from _titled("Results", [f"{count:,} {_words(name)}" for name, count in run.counts.items()])
     yield from _titled("New failures", [_failure(site) for site in changes.new_failures])
     yield from _titled("Fixed", [f"{one.fqdn}: was {_words(one.before)}" for one in changes.fixed])
     yield from _titled("Changed", [_difference(one) for one in changes.differences])
     if run.missing_count:
         yield from ("", f"Without a record ({run.missing_count:,})")
-        yield from _section(run.missing, run.missing_count)
+        yield from section(run.missing, run.missing_count)
     yield from (
         "",
         f"{changes.first_seen:,} sites were audited for the first time.",
@@ -54,10 +54,10 @@ def _lines(run: Run, changes: Changes, page_url: str) -> Iterator[str]:
 def _titled(title: str, entries: Sequence[str]) -> Iterator[str]:
     if entries:
         yield from ("", f"{title} ({len(entries):,})")
-        yield from _section(entries, len(entries))
+        yield from section(entries, len(entries))
 
 
-def _section(entries: Iterable[str], total: int) -> Iterator[str]:
+def section(entries: Iterable[str], total: int) -> Iterator[str]:
     shown = list(islice(entries, MAX_ENTRIES))
     yield from (f"  {entry}" for entry in shown)
     if total > len(shown):
