@@ -79,7 +79,7 @@ def test_the_scanner_reads_in_and_writes_out_and_a_folder_of_its_own(assembly: A
         "scanner": {
             "/glovebox/in": ("in", "ro"),
             "/glovebox/out": ("out", "rw"),
-            "/tmp": ("scratch", "rw"),  # noqa: S108 - the volume's place
+            "/tmp": ("scratch", "rw"),
         },
         "outlet": {"/glovebox/out": ("out", "ro")},
     }
