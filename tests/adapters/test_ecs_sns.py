@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -70,6 +71,22 @@ def test_a_task_gets_arns_in_its_overrides_and_nothing_else(ecs: ECSClient) -> N
     with Stubber(ecs) as stub:
         stub.add_response("run_task", {"tasks": [{"taskArn": "arn:task"}], "failures": []}, EXPECTED)
         assert tasks(ecs).start(ORDER) == "arn:task"
+
+
+def test_the_scan_of_an_account_is_a_task_of_another_definition(ecs: ECSClient) -> None:
+    made = EcsTasks(
+        ecs,
+        cluster="cluster",
+        task_definition="scanner:1",
+        account_task_definition="prowler:1",
+        subnets=["subnet-1"],
+        security_groups=["sg-1"],
+    )
+    with Stubber(ecs) as stub:
+        for family, kind in (("prowler:1", "account"), ("scanner:1", "site")):
+            answer = {"tasks": [{"taskArn": f"arn:{family}"}], "failures": []}
+            stub.add_response("run_task", answer, {**EXPECTED, "taskDefinition": family})
+            assert made.start(replace(ORDER, kind=kind)) == f"arn:{family}"
 
 
 def test_a_failure_in_the_answer_is_a_lack_of_room(ecs: ECSClient) -> None:

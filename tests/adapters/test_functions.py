@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import msgspec
@@ -19,9 +20,14 @@ import pytest
 from cryptography import x509
 
 from glovebox.adapters.aws import client
+from glovebox.adapters.dynamodb_targets import DynamoTargets
+from glovebox.envelopes.credentials import decode
+from glovebox.envelopes.sealing import KeyPair
 from glovebox.errors import ConfigurationError, InputError
 from glovebox.farm.dns import Answer, serving_names_apart
-from glovebox.scans.model import Manifest, OutletOrder, manifest_key, report_key
+from glovebox.registry.model import Account, Disabled
+from glovebox.scans.accounts import CLAIM_VARIABLE, AccountScanRequest, claim_key
+from glovebox.scans.model import Manifest, OutletOrder, handoff_key, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
 from glovebox.tickets.keys import KeySet
 from tests.fakes import PUBLIC_ADDRESS
@@ -32,12 +38,14 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ("launch", "keys", "ingest", "watch", "publish", "enrich", "notify", "audit_api")
+UNITS = ("launch", "keys", "ingest", "watch", "publish", "enrich", "notify", "audit_api", "redeem")
 HOST = "www.example.com"
+TARGET = "111122223333"
 ENVIRONMENT = {
     "SCANS_TABLE": "scans",
     "SITES_TABLE": "sites",
     "REGISTRY_TABLE": "registry",
+    "FINDINGS_TABLE": "findings",
     "LISTS_BUCKET": "lists",
     "HANDOFF_BUCKET": "handoff",
     "RESULTS_BUCKET": "results",
@@ -56,6 +64,16 @@ ENVIRONMENT = {
     "AUTHORITIES_PARAMETER": "authorities",
     "ALLOW_LIST": "prowler-us-east-1.txt",
     "EGRESS_IPV6": "off",
+    "CLAIMS_BUCKET": "claims",
+    "SCANNING_ACCOUNT": "123456789012",
+    "PROWLER_TASK_DEFINITION": "prowler",
+    "REGIONS": "eu-west-1,us-east-1",
+    "REGIONS_PER_SCAN": "4",
+    "SERVICE_PARTS": "1",
+    "AUDIT_ROLE": "arn:aws:iam::${Target}:role/GloveboxAudit",
+    "EXTERNAL_ID": "external-id-of-sixteen",
+    "SESSION_POLICY": '{"Version":"2012-10-17","Id":"${Target}","Statement":[]}',
+    "SESSION_MANAGED_POLICIES": "arn:aws:iam::aws:policy/SecurityAudit",
     "LAUNCH_FUNCTION": "launch",
     "SHODAN_SECRET": "shodan",
     "PAGE_URL": "https://audit.example.org",
@@ -83,20 +101,21 @@ def names() -> Iterator[str]:
 def deployed(dynamodb: DynamoDBClient, names: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Buckets, cluster, task definition and topic, and an environment that names them."""
     s3, ecs, ec2, sns = client("s3"), client("ecs"), boto3.client("ec2"), client("sns")
-    for name in ("lists", "handoff", "results", "publication"):
+    for name in ("lists", "handoff", "results", "publication", "claims"):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     ecs.create_cluster(clusterName="cluster")
-    ecs.register_task_definition(
-        family="scanner",
-        networkMode="awsvpc",
-        requiresCompatibilities=["FARGATE"],
-        cpu="256",
-        memory="512",
-        containerDefinitions=[
-            {"name": name, "image": name, "memory": 128} for name in ("inlet", "scanner", "outlet")
-        ],
-    )
+    for family in ("scanner", "prowler"):
+        ecs.register_task_definition(
+            family=family,
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            cpu="256",
+            memory="512",
+            containerDefinitions=[
+                {"name": name, "image": name, "memory": 128} for name in ("inlet", "scanner", "outlet")
+            ],
+        )
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     topic = sns.create_topic(Name="topic")["TopicArn"]
     for secret in ("ticket-key", "leaf"):
@@ -180,6 +199,43 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
 
 
 @pytest.mark.usefixtures("deployed")
+def test_an_order_of_accounts_goes_from_the_registry_to_credentials_that_one_task_can_open() -> None:
+    s3, ecs = client("s3"), client("ecs")
+    registry = DynamoTargets(client("dynamodb"), "registry")
+    registry.put(Account(id=TARGET, external_id="external-id-of-its-own"), revision=0)
+    registry.put(Account(id="444455556666", disabled=Disabled.BY_HAND), revision=0)
+
+    handle("keys", {})
+    order = {"accounts": [TARGET, "444455556666"], "requestedBy": "test"}
+    answer = json.loads(json.dumps(handle("launch", order)))
+    assert (answer["scans"], answer["accounts"]) == (1, 1)
+    assert [each["account"] for each in answer["refused"]] == ["444455556666"]
+    scan_id = f"{answer['runId']}-0000"
+    [task_arn] = ecs.list_tasks(cluster="cluster")["taskArns"]
+    [task] = ecs.describe_tasks(cluster="cluster", tasks=[task_arn])["tasks"]
+    assert ":task-definition/prowler:" in task["taskDefinitionArn"]
+
+    def object_of(name: str) -> bytes:
+        return s3.get_object(Bucket="handoff", Key=handoff_key(scan_id, 1, name))["Body"].read()
+
+    request = msgspec.json.decode(object_of("request.json"), type=AccountScanRequest)
+    x509.load_pem_x509_certificates(request.authorities.encode())
+    variables = dict(line.split("=", 1) for line in object_of("inlet.env").decode().splitlines())
+    claim = urlsplit(variables[CLAIM_VARIABLE])
+    assert claim.path == f"/{claim_key(scan_id, 1)}"
+    assert claim.hostname == "claims.s3.eu-west-1.amazonaws.com"
+
+    pair = KeyPair()
+    s3.put_object(Bucket="claims", Key=claim_key(scan_id, 1), Body=pair.public.claim())
+    handle("redeem", created(claim_key(scan_id, 1), "v1", bucket="claims"))
+    message = pair.open(object_of("envelope.json"), scan_id=scan_id, attempt=1)
+    credentials = decode(message, scan_id=scan_id, account=TARGET)
+    assert credentials.regions == ["eu-west-1", "us-east-1"]
+    handle("launch", {"retry": {"scanId": scan_id, "attempt": 1}})
+    assert len(ecs.list_tasks(cluster="cluster")["taskArns"]) == 1
+
+
+@pytest.mark.usefixtures("deployed")
 def test_keys_changes_nothing_where_nothing_is_due_and_gateways_and_scanners_fit_together() -> None:
     secrets, parameters = client("secretsmanager"), client("ssm")
 
@@ -233,6 +289,10 @@ def test_a_missing_variable_is_named_whichever_it_is(unit: str) -> None:
         ("SHARD_HOSTS", "0"),
         ("SHARD_HOSTS", "501"),
         ("SHARD_HOSTS", "many"),
+        ("REGIONS", " , "),
+        ("REGIONS_PER_SCAN", "0"),
+        ("REGIONS_PER_SCAN", "65"),
+        ("SERVICE_PARTS", "9"),
         ("ENRICHMENT", "yes"),
         ("AUDIT_SETTINGS", "{"),
         ("AUDIT_SETTINGS", '{"perHost": 0}'),
