@@ -17,7 +17,7 @@ from glovebox.drill.scanner import Listed
 from glovebox.errors import RejectedReportError
 
 MAX_BYTES = 256 << 10
-"""70 rows of at most 2 KB."""
+"""90 rows of at most 2 KB, and room."""
 MAX_ATTEMPT_SECONDS = 120
 """Longer than the slowest attempt; whoever claims hours could claim anybody's traces."""
 CLOCK_SECONDS = 5

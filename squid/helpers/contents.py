@@ -8,7 +8,7 @@ its log says AccessDenied, which is expected, and nothing else.
 from __future__ import annotations
 
 CONTENTS: dict[str, frozenset[str]] = {
-    "api.ecr": frozenset({"BatchGetImage", "GetAuthorizationToken", "GetDownloadUrlForLayer"}),
+    "api.ecr": frozenset({"GetAuthorizationToken"}),
     "cognito-identity": frozenset({"GetOpenIdTokenForDeveloperIdentity"}),
     "dynamodb": frozenset({"BatchGetItem", "GetItem"}),
     "kinesis": frozenset({"GetRecords"}),
