@@ -1,4 +1,4 @@
-"""What stands in an account that is audited: one role, and nothing that runs.
+"""What stands in an account that is audited: one role, one that scans must find, and nothing that runs.
 
 The stack is deployed there by itself, without a bootstrapped CDK and without the stacks of the scanning
 account; for an organization, a stack set brings the same template into all accounts of its units.
@@ -16,6 +16,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from glovebox.findings.canaries import CANARY_ROLE
 from glovebox_constructs.audit_policies import filled, in_managed_policies
 from glovebox_constructs.findings import accept
 from stacks.names import AUDIT_ROLE, REDEEM_ROLE, SCAN_IDS
@@ -78,6 +79,7 @@ class AuditRole(cdk.Stack):
         box = box or self._parameters()
         never_here(self, [box.account])
         role = self._role(box)
+        self._plant_canary()
         output(self, "AuditRole", role.attr_arn)
 
     def _parameters(self) -> Box:
@@ -111,6 +113,22 @@ class AuditRole(cdk.Stack):
         )
         self._accept_wildcards()
         return role
+
+    def _plant_canary(self) -> None:
+        """What a scan must report as bad (`glovebox/findings/canaries.py`), and what is of no use to anybody."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        iam.CfnRole(
+            self,
+            "Canary",
+            role_name=CANARY_ROLE,
+            description="Planted by Glovebox: grants nothing, and each audit must report it",
+            assume_role_policy_document={"Version": "2012-10-17", "Statement": [statement]},
+            permissions_boundary=f"arn:{cdk.Aws.PARTITION}:iam::aws:policy/AWSDenyAll",
+        )
 
     def _accept_wildcards(self) -> None:
         # As cdk-nag shows the partition.

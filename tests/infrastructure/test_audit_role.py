@@ -20,6 +20,7 @@ import pytest
 
 import app as glovebox_app
 from glovebox.errors import ConfigurationError
+from glovebox.findings.canaries import planted
 from glovebox_constructs.audit_policies import (
     INLINE_CHARACTERS,
     MANAGED_CHARACTERS,
@@ -28,6 +29,7 @@ from glovebox_constructs.audit_policies import (
     size,
 )
 from glovebox_constructs.policies import FOLDER
+from glovebox_constructs.prowler_script import excluded_checks
 from stacks.audit_role import TEMPLATE_CHARACTERS, template
 from stacks.names import SCAN_IDS
 from stacks.settings import Settings
@@ -79,8 +81,8 @@ def _of(template: Template, kind: str) -> list[Template]:
     return [each["Properties"] for each in template["Resources"].values() if each["Type"] == kind]
 
 
-def _role(template: Template) -> Template:
-    [role] = _of(template, "AWS::IAM::Role")
+def _role(template: Template, name: str = "GloveboxAudit") -> Template:
+    [role] = [each for each in _of(template, "AWS::IAM::Role") if each["RoleName"] == name]
     return role
 
 
@@ -104,6 +106,25 @@ def test_a_target_gets_a_role_and_policies_and_nothing_that_runs(role_template: 
         for name, each in role_template["Resources"].items()
         if each["Type"] == "AWS::IAM::ManagedPolicy"
     }
+
+
+def test_the_canary_grants_nothing_and_is_where_reports_are_asked_for_it(role_template: Template) -> None:
+    names = {each["RoleName"] for each in _of(role_template, "AWS::IAM::Role")}
+    assert names == {"GloveboxAudit", "GloveboxCanary"}
+    [canary] = planted(TARGET)
+    assert canary.resource == f"arn:aws:iam::{TARGET}:role/GloveboxCanary"
+    role = _role(role_template, "GloveboxCanary")
+    assert not {"ManagedPolicyArns", "Policies"} & role.keys()
+    # A boundary that denies everything outlives whatever somebody attaches.
+    assert role["PermissionsBoundary"]["Fn::Join"][1][-1] == ":iam::aws:policy/AWSDenyAll"
+    [trusted] = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trusted["Principal"] == {"Service": "ec2.amazonaws.com"}
+    assert "Condition" not in trusted, "the check would pass it"
+
+
+def test_the_canarys_check_is_one_that_scans_run() -> None:
+    [canary] = planted(TARGET)
+    assert canary.check not in excluded_checks()
 
 
 def test_it_needs_no_bootstrapped_account(role_template: Template, folder: Path) -> None:
