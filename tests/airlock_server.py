@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ class Bucket:
     """`objects` by path; `answers` are statuses to give before the real one."""
 
     address: str = ""
+    signature: str = "secret"
+    """What stands in every address and form, and nowhere else."""
     objects: dict[str, bytes] = field(default_factory=dict)
     answers: list[int] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
@@ -28,10 +31,10 @@ class Bucket:
     """So many PUTs are taken and not answered."""
 
     def url(self, path: str) -> str:
-        return f"{self.address}/{path}?X-Amz-Signature=secret"
+        return f"{self.address}/{path}?X-Amz-Signature={self.signature}"
 
     def form(self, key: str, content_type: str, max_bytes: int) -> UploadForm:
-        fields = {"key": key, "Content-Type": content_type, "policy": "p", "x-amz-signature": "secret"}
+        fields = {"key": key, "Content-Type": content_type, "policy": "p", "x-amz-signature": self.signature}
         self.forms[key] = (fields, max_bytes)
         return UploadForm(url=f"{self.address}/", fields=fields)
 
@@ -57,9 +60,9 @@ class Bucket:
 
 
 @contextmanager
-def bucket() -> Iterator[Bucket]:
-    """A bucket that serves while the block runs."""
-    made = Bucket()
+def bucket(listener: socket.socket | None = None, *, signature: str = "secret") -> Iterator[Bucket]:
+    """A bucket that serves while the block runs; one at a `listener` gets its address from the caller."""
+    made = Bucket(signature=signature)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,8 +105,12 @@ def bucket() -> Iterator[Bucket]:
         def log_message(self, *args: object) -> None:
             """Quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        made.address = f"http://127.0.0.1:{server.server_port}"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=listener is None) as server:
+        if listener is not None:
+            server.socket.close()
+            server.socket = listener
+        else:
+            made.address = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

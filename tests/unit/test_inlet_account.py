@@ -6,23 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import botocore.session
-import msgspec
 import pytest
 import requests
 
 from containers.inlet.account import ENVELOPE_SECONDS, ENVELOPE_WAITS
 from containers.inlet.bucket import Bucket as Inlets
-from glovebox.envelopes.credentials import Credentials, encode
-from glovebox.envelopes.sealing import MAX_ENVELOPE_BYTES, KeyPair, PublicKey, seal
+from glovebox.envelopes.credentials import encode
+from glovebox.envelopes.sealing import MAX_ENVELOPE_BYTES, KeyPair, seal
 from glovebox.errors import UpstreamError
-from glovebox.farm.authority import pem_of
-from glovebox.scans.accounts import AccountScanRequest, AccountTarget
+from glovebox.scans.accounts import AccountTarget
+from tests.airlock_account import PEM, account_request, redeeming
 from tests.airlock_server import Bucket, bucket
-from tests.certificates import root
 from tests.envelopes import (
     ACCOUNT,
     GATEWAY,
@@ -51,33 +49,6 @@ def s3() -> Iterator[Bucket]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "in").mkdir()
     return tmp_path / "in"
-
-
-def pem() -> str:
-    return pem_of([root().certificate]).decode()
-
-
-def request(**changes: object) -> bytes:
-    made = AccountScanRequest(
-        scan_id=SCAN,
-        attempt=1,
-        target=AccountTarget(account=ACCOUNT, regions=["eu-west-1", "us-east-1"]),
-        authorities=pem(),
-    )
-    return msgspec.json.encode(msgspec.structs.replace(made, **changes))
-
-
-def answering(
-    s3: Bucket, given: Credentials | bytes | None = None, scan_id: str = SCAN, attempt: int = 1
-) -> Callable[[bytes], None]:
-    """`redeem`, as far as the inlet sees it."""
-    message = given if isinstance(given, bytes) else encode(given or credentials())
-
-    def redeem(claim: bytes) -> None:
-        key = PublicKey.of_claim(claim)
-        s3.objects["envelope.json"] = seal(key, message, scan_id=scan_id, attempt=attempt)
-
-    return redeem
 
 
 def run(s3: Bucket, folder: Path, without: str = "") -> subprocess.CompletedProcess[str]:
@@ -119,13 +90,13 @@ def assert_nothing_for_the_scanner(done: subprocess.CompletedProcess[str], folde
 def test_an_sdk_finds_the_credentials_and_the_gateway_in_files_that_nobody_can_write(
     s3: Bucket, folder: Path
 ) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3)
     done = run(s3, folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == dict.fromkeys(
         FILES, 0o444
     )
-    assert (folder / "authorities.pem").read_text() == pem()
+    assert (folder / "authorities.pem").read_text() == PEM
     values = sourced(folder)
     assert values["HTTPS_PROXY"] == ticket().url(GATEWAY)
     assert values["GLOVEBOX_REGIONS"] == "eu-west-1 us-east-1"
@@ -145,7 +116,7 @@ def sourced(folder: Path) -> dict[str, str]:
 def test_botocore_reads_them_by_the_environment_alone(
     s3: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3)
     assert run(s3, folder).returncode == 0
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
@@ -173,18 +144,18 @@ def test_botocore_reads_them_by_the_environment_alone(
 
 
 def test_a_shards_services_are_words_for_the_scanners_shell(s3: Bucket, folder: Path) -> None:
-    s3.on_put = answering(s3)
+    s3.on_put = redeeming(s3)
     shard = AccountTarget(
         account=ACCOUNT, regions=["eu-west-1"], services=["s3", "iam"], without=["ec2", "kms"]
     )
-    s3.objects["request.json"] = request(target=shard)
+    s3.objects["request.json"] = account_request(target=shard)
     assert run(s3, folder).returncode == 0
     values = sourced(folder)
     assert (values["GLOVEBOX_SERVICES"], values["GLOVEBOX_WITHOUT"]) == ("s3 iam", "ec2 kms")
 
 
 def test_without_a_gateway_nothing_speaks_of_a_proxy(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3, credentials(gateway=""))
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3, credentials(gateway=""))
     assert run(s3, folder).returncode == 0
     values = sourced(folder)
     assert not [name for name in values if "proxy" in name.lower()]
@@ -193,18 +164,18 @@ def test_without_a_gateway_nothing_speaks_of_a_proxy(s3: Bucket, folder: Path) -
 
 
 def test_a_second_attempt_opens_what_is_sealed_for_the_second(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(attempt=2), answering(s3, attempt=2)
+    s3.objects["request.json"], s3.on_put = account_request(attempt=2), redeeming(s3, attempt=2)
     assert run(s3, folder).returncode == 0
 
 
 def test_the_inlet_waits_for_its_envelope(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3)
     s3.answers = [200, 200, 403, 404, 503]
     assert run(s3, folder).returncode == 0
 
 
 def test_a_claim_whose_answer_was_lost_is_still_the_inlets_own(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3)
     s3.lose_answers = 1
     done = run(s3, folder)
     assert done.returncode == 0
@@ -214,7 +185,7 @@ def test_a_claim_whose_answer_was_lost_is_still_the_inlets_own(s3: Bucket, folde
 def test_where_somebody_else_claimed_the_envelope_stays_shut_and_the_task_ends(
     s3: Bucket, folder: Path
 ) -> None:
-    s3.objects["request.json"] = request()
+    s3.objects["request.json"] = account_request()
     s3.objects["claim.json"] = b"somebody else's"
     s3.objects["envelope.json"] = seal(KeyPair().public, encode(credentials()), scan_id=SCAN, attempt=1)
     done = run(s3, folder)
@@ -235,8 +206,8 @@ def test_where_somebody_else_claimed_the_envelope_stays_shut_and_the_task_ends(
 def test_what_is_sealed_for_something_else_is_laid_down_nowhere(
     s3: Bucket, folder: Path, what: dict[str, object], error: str
 ) -> None:
-    s3.objects["request.json"] = request()
-    s3.on_put = answering(s3, **what)  # type: ignore[arg-type]  # made up by name
+    s3.objects["request.json"] = account_request()
+    s3.on_put = redeeming(s3, **what)  # type: ignore[arg-type]  # made up by name
     done = run(s3, folder)
     assert_nothing_for_the_scanner(done, folder)
     assert json.loads(done.stdout)["error"] == error
@@ -244,18 +215,18 @@ def test_what_is_sealed_for_something_else_is_laid_down_nowhere(
 
 @pytest.mark.parametrize("body", [b"{}", b" " * (MAX_ENVELOPE_BYTES + 1)], ids=["no envelope", "too large"])
 def test_what_is_no_envelope_ends_the_task(s3: Bucket, folder: Path, body: bytes) -> None:
-    s3.objects["request.json"], s3.objects["envelope.json"] = request(), body
+    s3.objects["request.json"], s3.objects["envelope.json"] = account_request(), body
     assert_nothing_for_the_scanner(run(s3, folder), folder)
 
 
 def test_authorities_that_are_none_end_the_task_before_a_secret_is_written(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(authorities="none"), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(authorities="none"), redeeming(s3)
     assert_nothing_for_the_scanner(run(s3, folder), folder)
 
 
 @pytest.mark.parametrize("status", [302, 403])
 def test_a_claim_that_the_bucket_refuses_ends_the_task_at_once(s3: Bucket, folder: Path, status: int) -> None:
-    s3.objects["request.json"], s3.answers = request(), [200, status]
+    s3.objects["request.json"], s3.answers = account_request(), [200, status]
     done = run(s3, folder)
     assert_nothing_for_the_scanner(done, folder)
     assert f"The claim cannot be put: the bucket answered {status}." in done.stdout
@@ -265,7 +236,7 @@ def test_a_claim_that_the_bucket_refuses_ends_the_task_at_once(s3: Bucket, folde
 def test_a_missing_address_is_named_before_anything_is_claimed(
     s3: Bucket, folder: Path, variable: str
 ) -> None:
-    s3.objects["request.json"] = request()
+    s3.objects["request.json"] = account_request()
     done = run(s3, folder, without=variable)
     assert_nothing_for_the_scanner(done, folder)
     assert variable in done.stdout
@@ -273,7 +244,7 @@ def test_a_missing_address_is_named_before_anything_is_claimed(
 
 
 def test_a_file_that_is_there_before_us_ends_the_task(s3: Bucket, folder: Path) -> None:
-    s3.objects["request.json"], s3.on_put = request(), answering(s3)
+    s3.objects["request.json"], s3.on_put = account_request(), redeeming(s3)
     (folder / "credentials").write_text("theirs")
     done = run(s3, folder)
     assert done.returncode == 1
