@@ -18,6 +18,7 @@ import msgspec
 
 from glovebox.envelopes.names import MAX_REGIONS
 from glovebox.errors import ConfigurationError
+from glovebox.registry.shards import MAX_SERVICE_PARTS
 from glovebox.scans.model import DEFAULT_SHARD_HOSTS, MAX_SHARD_HOSTS
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -41,9 +42,6 @@ UNPROMOTED = "unpromoted"
 
 GATEWAY_SIZES = ("nano", "micro", "small")
 """A nano carries what a few accounts and a site list need; its credits are the limit, not its memory."""
-
-MAX_SERVICE_PARTS = 8
-"""Prowler asks some eighty services: more parts would mostly wait for tasks to start."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
