@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from glovebox.findings.canaries import planted
 from glovebox.registry.model import Account
 from glovebox.scans.model import Manifest, report_key
 from glovebox.scans.state import Scan
@@ -68,6 +69,12 @@ def take(
 
 def buckets(*numbers: object, **said: object) -> list[Json]:
     return [item(bucket(number), **said) for number in numbers]  # type: ignore[arg-type]  # of many types
+
+
+def planted_item() -> Json:
+    """What an honest scanner says of the resource that the audit role's stack plants."""
+    [canary] = planted(ACCOUNT)
+    return item(canary.resource, check=canary.check, region="us-east-1")
 
 
 def logged(capsys: pytest.CaptureFixture[str], message: str) -> list[Json]:
