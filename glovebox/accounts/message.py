@@ -59,7 +59,7 @@ def _lines(run: Run, scans: Sequence[Scan], news: News, owners: Owners) -> Itera
 
 def _new(news: News) -> Iterator[str]:
     """By team, in the order of the gravest account of each."""
-    yield from ("", f"New and reopened ({_all(news.arrivals)})")
+    yield from ("", f"New and reopened: {_all(news.arrivals)}")
     teams: dict[str, list[Arrivals]] = {}
     for one in news.arrivals:
         teams.setdefault(one.team, []).append(one)
