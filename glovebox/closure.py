@@ -17,14 +17,17 @@ FIRST_PARTY = frozenset({"glovebox", "functions", "containers", "squid"})
 
 
 def closure(root: Path, unit: str) -> list[Path]:
-    """The files, relative to `root`, that the package `unit` (such as `functions/launch`) needs at run time.
+    """The files, relative to `root`, that the package or module `unit` (such as `functions/launch`) needs at
+    run time.
 
     Follows every import statement, also inside functions, but not below `if TYPE_CHECKING`.  A data file
     ships when a module beside it names it in a string; a folder of data likewise, with its files.  Sorted.
 
     Raises FileNotFoundError for a unit without modules.
     """
-    waiting = sorted(path.relative_to(root) for path in (root / unit).glob("*.py"))
+    module = (root / unit).with_suffix(".py")
+    found = [module] if module.is_file() else (root / unit).glob("*.py")
+    waiting = sorted(path.relative_to(root) for path in found)
     if not waiting:
         raise FileNotFoundError(f"{root / unit} holds no Python module")
     reached: set[Path] = set()

@@ -199,7 +199,7 @@ def _read(path: Path) -> bytes:
 
 def _say_what_differs(console: Console, cloud: LocalCloud) -> None:
     groups: dict[tuple[str, str], set[str]] = {}
-    for change in cloud.deployment.changes:
+    for change in cloud.changes:
         groups.setdefault((change.kind, change.reason), set()).add(change.what)
     console.print("Different from AWS (docs/local-cloud.md says more):")
     for (kind, reason), what in sorted(groups.items()):

@@ -41,7 +41,10 @@ LEFT_OUT_TYPES = {
 UNKNOWN_CONDITION_KEYS = frozenset(
     {
         "aws:SourceAccount",
+        "aws:SourceIdentity",
+        "sts:SourceIdentity",
         "s3:authType",
+        "s3:if-none-match",
         "s3:signatureAge",
         "s3:TlsVersion",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
@@ -68,6 +71,12 @@ SPELLING = "the emulator hands these out in the template's spelling, where the E
 REFERENCE = "the emulator takes a reference to a secret for its name, AWS for its ARN"
 PARAMETER_ARN = "the emulator's own names of parameters begin with a slash, which an ARN has once"
 NO_GATEWAY = "no gateway stands here without --perimeter: tasks go straight out, to what launch has resolved"
+SESSION_ARN = "the emulator knows a role's session by the session's own ARN, AWS by the role's"
+UNKNOWN_POLICY = "the emulator has no such policy of AWS's"
+STANDING_IN = {"job-function/ViewOnlyAccess": "ReadOnlyAccess"}
+"""Policies of AWS's that the emulator lacks → the next larger one that it has."""
+LOOPBACK = "127.0.0.1"
+CALLERS = "whoever calls the emulator comes from loopback, also by way of the gateway"
 API_ORIGIN = "the API has no public name here, so the distribution asks it on loopback"
 
 LEFT_OUT = "left-out-of-the-local-cloud"
@@ -103,6 +112,8 @@ def adapt(
         *_with_api_spelling(adapted),
         *_with_secret_arns(adapted),
         *_with_parameter_arns(adapted),
+        *_with_session_arns(adapted),
+        *_with_known_policies(adapted),
         *_with_loopback_api(adapted, gateway_port),
         *(() if perimeter else _without_gateways(adapted)),
     ]
@@ -124,6 +135,12 @@ def _without_bootstrap_check(template: Object) -> Iterator[_Difference]:
 def _without_unknown_resources(template: Object) -> Iterator[_Difference]:
     resources = _object(template["Resources"])
     gone: set[str] = set()
+    addresses = {name for name, each in resources.items() if _type(each) == "AWS::EC2::EIP"}
+    if addresses:
+        for section in ("Resources", "Outputs"):
+            template[section] = _with_loopback_addresses(template.get(section, {}), addresses)
+        resources = _object(template["Resources"])
+        yield "changed", "public addresses of AWS::EC2::EIP", CALLERS, ", ".join(sorted(addresses))
     for name, resource in list(resources.items()):
         kind = _type(resource)
         reason = METRIC_MATH if _is_metric_math(resource) else LEFT_OUT_TYPES.get(kind)
@@ -142,6 +159,16 @@ def _is_metric_math(resource: Json) -> bool:
     return _type(resource) == "AWS::CloudWatch::Alarm" and any(
         "Expression" in _object(m) for m in _list(metrics)
     )
+
+
+def _with_loopback_addresses(value: Json, addresses: set[str]) -> Json:
+    if isinstance(value, list):
+        return [_with_loopback_addresses(item, addresses) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if any(value == {"Fn::GetAtt": [name, "PublicIp"]} for name in addresses):
+        return LOOPBACK
+    return {key: _with_loopback_addresses(item, addresses) for key, item in value.items()}
 
 
 def _without_references(value: Json, gone: set[str]) -> Json:
@@ -223,7 +250,8 @@ def _policy_documents(resource: Json) -> list[Object]:
     if _type(resource) in ("AWS::S3::BucketPolicy", "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
         return [_object(properties["PolicyDocument"])]
     if _type(resource) == "AWS::IAM::Role":
-        return [_object(_object(each)["PolicyDocument"]) for each in _list(properties.get("Policies"))]
+        inline = [_object(each)["PolicyDocument"] for each in _list(properties.get("Policies"))]
+        return [_object(each) for each in (properties["AssumeRolePolicyDocument"], *inline)]
     return []
 
 
@@ -304,6 +332,39 @@ def _trimmed(value: Json) -> Json:
     ]
 
 
+def _with_session_arns(template: Object) -> Iterator[_Difference]:
+    """In trusts: everything else names roles as its principals."""
+    for name, resource in _object(template["Resources"]).items():
+        trust = _object(_properties(resource).get("AssumeRolePolicyDocument"))
+        for statement in map(_object, _list(trust.get("Statement"))):
+            for values in map(_object, _object(statement.get("Condition")).values()):
+                if "aws:PrincipalArn" in values:
+                    values["aws:PrincipalArn"] = _of_session(values["aws:PrincipalArn"])
+                    yield "changed", "aws:PrincipalArn in the trust of AWS::IAM::Role", SESSION_ARN, name
+
+
+def _of_session(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_of_session(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _of_session(item) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    ending = "/*" if ":role/" in value else ""
+    return value.replace(":iam::", ":sts::").replace(":role/", ":assumed-role/") + ending
+
+
+def _with_known_policies(template: Object) -> Iterator[_Difference]:
+    for name, resource in _object(template["Resources"]).items():
+        variables = _object(_object(_properties(resource).get("Environment")).get("Variables"))
+        wanted = variables.get("SESSION_MANAGED_POLICIES")
+        for lacking, instead in STANDING_IN.items():
+            if wanted is not None and lacking in json.dumps(wanted):
+                wanted = cast("Json", json.loads(json.dumps(wanted).replace(lacking, instead)))
+                variables["SESSION_MANAGED_POLICIES"] = wanted
+                yield "changed", f"{lacking} of SESSION_MANAGED_POLICIES, to {instead}", UNKNOWN_POLICY, name
+
+
 def _with_loopback_api(template: Object, port: int) -> Iterator[_Difference]:
     resources = _object(template["Resources"])
     stages = {
@@ -330,7 +391,8 @@ def _without_gateways(template: Object) -> Iterator[_Difference]:
         variables = _object(_object(_properties(resource).get("Environment")).get("Variables"))
         if "GATEWAYS" in variables and "EGRESS_IPV6" not in variables:
             variables["GATEWAYS"] = ""
-            yield "changed", "GATEWAYS of drill", NO_GATEWAY, name
+            unit = "redeem" if "SESSION_POLICY" in variables else "drill"
+            yield "changed", f"GATEWAYS of {unit}", NO_GATEWAY, name
         if "EGRESS_IPV6" in variables:
             variables |= {"GATEWAYS": "", "EGRESS_IPV6": "on"}
             yield "changed", "GATEWAYS and EGRESS_IPV6 of launch", NO_GATEWAY, name

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,14 @@ from glovebox.errors import ConfigurationError, GloveboxError
 from glovebox.local.aws import Credentials, LocalAws
 from glovebox.local.engines import Engine, Place
 from glovebox.local.events import EventSender
-from glovebox.local.tasks import Container, Task, parse_environment_file, startable, task_from
+from glovebox.local.tasks import (
+    Container,
+    Task,
+    parse_environment_file,
+    repository_of,
+    startable,
+    task_from,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -69,12 +76,21 @@ class Agent:
     """Runs the tasks of one cluster until it is closed."""
 
     def __init__(
-        self, aws: LocalAws, cluster: str, engine: Engine, folder: Path, *, keep: bool = False
+        self,
+        aws: LocalAws,
+        cluster: str,
+        engine: Engine,
+        folder: Path,
+        *,
+        images: Mapping[str, str] = {},
+        keep: bool = False,
     ) -> None:
+        """`images`: repository → what its image is called here."""
         self._aws = aws
         self._cluster = cluster
         self._engine = engine
         self._folder = folder
+        self._images = images
         self._keep = keep
         self._closing = threading.Event()
         self._running: dict[str, Running] = {}
@@ -233,10 +249,12 @@ class Agent:
         return Place(
             task=running.task,
             container=container,
+            image=self._images.get(repository_of(container.image), container.name),
             volumes={name: running.volume(name) for name in running.task.volumes},
             environment=environment,
             folder=running.folder / container.name,
             authority=self._aws.authority,
+            endpoint=self._aws.endpoint,
         )
 
     def _start(self, running: Running, place: Place) -> subprocess.Popen[bytes]:

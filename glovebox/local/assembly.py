@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -35,6 +35,7 @@ SYNTH_SECONDS = 300
 KEPT = 3
 """How many assemblies stay, with the newest: another process may still be deploying that of a moment ago."""
 UNFINISHED = "unfinished"
+TEMPLATE = "template.json"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip can express: the same files give the same bytes."""
 
@@ -98,6 +99,7 @@ class StackTemplate:
 
 SOURCES = (
     "app.py",
+    "tools/audit-role-template",
     "cdk.json",
     "stacks",
     "constructs",
@@ -121,16 +123,34 @@ def synthesized(checkout: Path, folder: Path, context: Mapping[str, object]) -> 
     Raises:
         UpstreamError: synthesis failed.
     """
+    return Assembly(_made(checkout, folder, context, lambda place: synthesize(checkout, place, context)))
+
+
+def audit_role_template(checkout: Path, folder: Path) -> str:
+    """The template of what a target account deploys, which takes parameters; made anew as an assembly is.
+
+    Raises:
+        UpstreamError: synthesis failed.
+    """
+
+    def make(place: Path) -> None:
+        _run(checkout, ["tools/audit-role-template", str(place.absolute() / TEMPLATE)], {})
+
+    return (_made(checkout, folder, {}, make) / TEMPLATE).read_text(encoding="utf-8")
+
+
+def _made(checkout: Path, folder: Path, context: Mapping[str, object], make: Callable[[Path], None]) -> Path:
+    """What `make` wrote into a folder when the sources were as they are now."""
     output = folder / _fingerprint(checkout, context)
     with _alone(folder):
         if not output.exists():
             _make_room(folder)
             unfinished = folder / UNFINISHED
             unfinished.mkdir()
-            synthesize(checkout, unfinished, context)
+            make(unfinished)
             unfinished.rename(output)
         output.touch()
-    return Assembly(output)
+    return output
 
 
 @contextmanager
@@ -172,14 +192,24 @@ def synthesize(checkout: Path, output: Path, context: Mapping[str, object]) -> N
         UpstreamError: it failed; says how its output ends.
     """
     configured = json.loads((checkout / "cdk.json").read_text()).get("context", {})
+    _run(
+        checkout,
+        ["app.py"],
+        {
+            "CDK_CONTEXT_JSON": json.dumps({**configured, **context}),
+            "CDK_OUTDIR": str(output.absolute()),
+            "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+            "CDK_DEFAULT_REGION": REGION,
+        },
+    )
+
+
+def _run(checkout: Path, command: Sequence[str], told: Mapping[str, str]) -> None:
     surroundings = {
         name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_"))
     }
     environment = surroundings | {
-        "CDK_CONTEXT_JSON": json.dumps({**configured, **context}),
-        "CDK_OUTDIR": str(output.absolute()),
-        "CDK_DEFAULT_ACCOUNT": ACCOUNT,
-        "CDK_DEFAULT_REGION": REGION,
+        **told,
         # The library's own validation of every template takes two thirds of the time; `make check` has it on.
         "CDK_VALIDATION": "false",
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
@@ -187,7 +217,7 @@ def synthesize(checkout: Path, output: Path, context: Mapping[str, object]) -> N
     }
     try:
         done = subprocess.run(
-            [sys.executable, "app.py"],
+            [sys.executable, *command],
             cwd=checkout,
             env=environment,
             capture_output=True,

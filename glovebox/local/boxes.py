@@ -22,12 +22,23 @@ from glovebox.local.endpoint import Buckets
 from glovebox.local.engines import (
     CPU_SECONDS,
     FILE_BYTES,
+    IMAGES,
     IN,
-    MODULES,
+    IN_SCRATCH,
     OPEN_FILES,
     OUT,
     PROCESSES,
     Place,
+    command_of,
+)
+from glovebox.local.scanner_tools import (
+    PROWLER,
+    STAND_IN,
+    THREADS,
+    ProwlerName,
+    installed,
+    packages,
+    write_program,
 )
 from glovebox.local.tasks import Task
 
@@ -48,15 +59,19 @@ class Boxes:
     trust: Path
     buckets: Buckets
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Container → another command than its image's own: the tests' hostile scanners."""
+    """Image or container → another command than its own: the tests' hostile scanners."""
+    prowler: ProwlerName = "stand-in"
     _machines: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        for container, module in MODULES.items():
-            place = self.folder / container
+        units = {image: f"containers/{image}" for image in IMAGES} | {PROWLER: STAND_IN.replace(".", "/")}
+        for image, unit in units.items():
+            place = self.folder / image
             place.mkdir(parents=True)
-            stage(CHECKOUT, closure(CHECKOUT, module.replace(".", "/")), place)
+            stage(CHECKOUT, closure(CHECKOUT, unit), place)
+        own = f"{BOX}/scanner" if self.prowler == "prowler" else f"{BOX}/packages"
+        write_program(self.folder / "bin", self.prowler, PYTHON, (f"{BOX}/code", own))
 
     @property
     def name(self) -> str:
@@ -71,15 +86,14 @@ class Boxes:
             return self._machines[task.id]
 
     def start(self, place: Place, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        name = place.container.name
-        command = self.commands.get(name) or (PYTHON, "-m", MODULES[name])
+        command = command_of(place, self.commands, PYTHON)
         limits = Limits(
             address_space=ADDRESS_SPACE,
             data=place.task.memory,
             file_bytes=FILE_BYTES,
             cpu_seconds=CPU_SECONDS,
             # The kernel counts all processes of the boxes' user, whatever their task.
-            processes=PROCESSES * MAX_TASKS,
+            processes=THREADS if place.upstream else PROCESSES * MAX_TASKS,
             open_files=OPEN_FILES,
         )
         box = sandboxed(command, limits, self._shown(place))
@@ -103,10 +117,14 @@ class Boxes:
 
     def _shown(self, place: Place) -> list[Shown]:
         shown = [
-            Shown("code", str(self.folder / place.container.name)),
+            Shown("code", str(self.folder / place.image)),
             Shown("packages", PACKAGES),
             Shown("trust", str(self.trust)),
         ]
+        if place.upstream:
+            shown.append(Shown("bin", str(self.folder / "bin")))
+        if place.upstream and self.prowler == "prowler":
+            shown.append(Shown("scanner", str(packages(installed(CHECKOUT)))))
         closed = closed_above(Path(PYTHON))
         if closed is not None:
             # A Python may stand in somebody's home, and knows its libraries by that path.
@@ -134,6 +152,14 @@ class Boxes:
                 "GLOVEBOX_IN": f"{BOX}/{Path(IN).name}",
                 "GLOVEBOX_OUT": f"{BOX}/{Path(OUT).name}",
                 **trust,
+                **(_for_upstream(place) if place.upstream else {}),
                 **handed,
             }
         )
+
+
+def _for_upstream(place: Place) -> dict[str, str]:
+    """The program on the PATH, and the task's scratch in the place of the image's /tmp."""
+    tools = os.pathsep.join((f"{BOX}/bin", clean_environment()["PATH"]))
+    scratch = place.container.folder_of(IN_SCRATCH)
+    return {"PATH": tools} | ({"TMPDIR": f"{BOX}/{Path(IN_SCRATCH).name}"} if scratch else {})

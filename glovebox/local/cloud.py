@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mimetypes
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +18,19 @@ import msgspec
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.dates import iso
 from glovebox.errors import ConfigurationError, UpstreamError
+from glovebox.local.adaptations import Change
 from glovebox.local.agent import Agent
-from glovebox.local.assembly import Assembly, synthesized
-from glovebox.local.aws import LocalAws
+from glovebox.local.assembly import Assembly, audit_role_template, synthesized
+from glovebox.local.aws import ACCOUNT, REGION, LocalAws
 from glovebox.local.connection import announced
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
 from glovebox.local.perimeter import Perimeter, running_perimeter
+from glovebox.local.scanner_tools import ProwlerName
 from glovebox.local.server import running_ministack
+from glovebox.local.target import EXTERNAL_ID, TARGET, TargetAccount
+from glovebox.registry.order import AccountsOrder, OrderAnswer
 from glovebox.scans.state import Run
 from glovebox.services.launch import LaunchAnswer
 from glovebox.siteaudit.settings import AuditSettings
@@ -34,6 +39,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MINISTACK = CHECKOUT / ".glovebox" / "ministack"
 FIRING_TIME = "<aws.scheduler.scheduled-time>"
 """What EventBridge Scheduler replaces in a target's input by the time for which it fires."""
+AUTHORITIES = "/glovebox-local/authorities"
+"""Whom scanners of accounts are to believe where no gateway stands: the emulator's own authority."""
 DEFAULT_PORT = 8642
 """The page's; another free one is taken where somebody else has it."""
 
@@ -59,7 +66,9 @@ class Plan:
     traits: Sequence[str] = ()
     """Of that fleet; all by default."""
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """In the lab: container → another command, the tests' hostile scanners."""
+    """In the lab: image or container → another command, the tests' hostile scanners."""
+    prowler: ProwlerName = "stand-in"
+    """In the lab: what scans accounts; elsewhere the engine knows."""
     say: Say = field(default=lambda _: None)
 
 
@@ -82,6 +91,10 @@ class LocalCloud:
     agent: Agent
     page: str
     """The page's address; `/api/…` and `/files/…` are below it."""
+    target: TargetAccount
+    """The account that is scanned."""
+    changes: tuple[Change, ...]
+    """In what all that is deployed differs from AWS."""
     perimeter: Perimeter | None = None
 
     @property
@@ -109,13 +122,25 @@ class LocalCloud:
         Raises:
             UpstreamError: the function failed; says how.
         """
+        return msgspec.json.decode(self._launched(event), type=LaunchAnswer).run_id
+
+    def scan_accounts(self) -> OrderAnswer:
+        """Have every account on record scanned, as a schedule does.
+
+        Raises:
+            UpstreamError: the function failed; says how.
+        """
+        order = AccountsOrder(accounts="all", requested_by="glovebox up")
+        return msgspec.json.decode(self._launched(msgspec.json.encode(order)), type=OrderAnswer)
+
+    def _launched(self, event: bytes) -> bytes:
         answer = self.aws.client("lambda").invoke(
             FunctionName=self.deployment.output("LaunchFunction"), Payload=event
         )
         body = answer["Payload"].read()
         if "FunctionError" in answer:
             raise UpstreamError(f"launch failed: {body.decode(errors='replace')[:2_000]}")
-        return msgspec.json.decode(body, type=LaunchAnswer).run_id
+        return body
 
     def download_files(self, run: Run, folder: Path) -> list[Path]:
         """The run's published files, as an address below `/files/` gives them."""
@@ -143,21 +168,32 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
     """
     require_linux()
     with ExitStack() as stack:
-        assembly, aws = _prepare(plan, stack)
-        plan.say("Deploying the stacks")
+        assembly, audit_role, aws = _prepare(plan, stack)
+        plan.say("Deploying the stacks, and the audit role in the account that is scanned")
         deployment = deploy(aws, assembly, gateway_port=aws.port, perimeter=plan.perimeter)
+        target = TargetAccount.beside(aws)
+        changes = deployment.changes + target.prepare(audit_role, deployment, aws)
         _mint_keys(aws, deployment.output("KeysFunction"))
+        if not plan.perimeter:
+            _believe_the_emulator(aws, deployment.output("LaunchFunction"))
         perimeter = _perimeter(aws, assembly, deployment, plan, stack)
         settings = perimeter.farm.settings if perimeter else plan.audit_settings
         _configure_launch(aws, deployment.output("LaunchFunction"), settings, plan.shard_hosts)
         _upload_page(aws, deployment.output("SiteBucket"))
         stack.enter_context(announced(aws, plan.folder))
         engine = perimeter.engine if perimeter else plan.engine
-        agent = Agent(aws, deployment.output("Cluster"), engine, plan.folder / "tasks", keep=plan.keep)
+        agent = Agent(
+            aws,
+            deployment.output("Cluster"),
+            engine,
+            plan.folder / "tasks",
+            images=deployment.images(),
+            keep=plan.keep,
+        )
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
         page = stack.enter_context(_edge(aws, domain, plan.port))
-        yield LocalCloud(aws, deployment, agent, page, perimeter)
+        yield LocalCloud(aws, deployment, agent, page, target, changes, perimeter)
 
 
 def require_linux() -> None:
@@ -169,21 +205,21 @@ def require_linux() -> None:
         )
 
 
-def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, LocalAws]:
+def _prepare(plan: Plan, stack: ExitStack) -> tuple[Assembly, str, LocalAws]:
     """Synthesize while the emulator starts: both take a moment, and neither waits for the other."""
     # What lies in it is nobody's but ours: state, keys and the tasks' folders.
     plan.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     plan.say("Synthesizing the templates, unless they are as they were")
     with ThreadPoolExecutor(max_workers=1) as pool:
-        synthesis = pool.submit(
-            synthesized, CHECKOUT, CHECKOUT / ".glovebox" / "assemblies", machine_context()
-        )
+        kept = CHECKOUT / ".glovebox"
+        synthesis = pool.submit(synthesized, CHECKOUT, kept / "assemblies", machine_context())
+        audit_role = pool.submit(audit_role_template, CHECKOUT, kept / "audit-role")
         # The kernel ends the emulator with the thread that started it, so that is this one.
         aws = stack.enter_context(running_ministack(MINISTACK / "bin" / "python", plan.folder / "ministack"))
-        return synthesis.result(), aws
+        return synthesis.result(), audit_role.result(), aws
 
 
-def machine_context() -> dict[str, str]:
+def machine_context() -> dict[str, object]:
     """The deployment's settings for this machine (docs/settings.md)."""
     machine = platform.machine()
     return {
@@ -192,6 +228,8 @@ def machine_context() -> dict[str, str]:
         "glovebox:bundlePlatform": f"{machine.replace('arm64', 'aarch64')}-manylinux_2_28",
         "glovebox:python": _python_of(MINISTACK),
         "glovebox:disposable": "on",
+        "glovebox:targets": [TARGET],
+        "glovebox:externalId": EXTERNAL_ID,
     }
 
 
@@ -202,7 +240,13 @@ def _perimeter(
         return None
     plan.say("Building the perimeter: networks, endpoints, gateway")
     perimeter = running_perimeter(
-        aws, assembly, deployment, plan.folder / "perimeter", traits=plan.traits, commands=plan.commands
+        aws,
+        assembly,
+        deployment,
+        plan.folder / "perimeter",
+        traits=plan.traits,
+        commands=plan.commands,
+        prowler=plan.prowler,
     )
     return stack.enter_context(perimeter)
 
@@ -215,6 +259,36 @@ def _mint_keys(aws: LocalAws, function: str) -> None:
         raise UpstreamError(f"keys failed: {said[:2_000]}")
 
 
+def _believe_the_emulator(aws: LocalAws, function: str) -> None:
+    """Hand scanners the emulator's authority: that of the gateway's leaf vouches for nobody here."""
+    authority = aws.authority.read_text(encoding="ascii")
+    aws.client("ssm").put_parameter(Name=AUTHORITIES, Value=authority, Type="String", Overwrite=True)
+    functions = aws.client("lambda")
+    role = functions.get_function_configuration(FunctionName=function)["Role"].rpartition("/")[2]
+    reading = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "LetLaunchReadTheEmulatorsAuthority",
+                "Effect": "Allow",
+                "Action": "ssm:GetParameter",
+                "Resource": f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter{AUTHORITIES}",
+            }
+        ],
+    }
+    aws.client("iam").put_role_policy(
+        RoleName=role, PolicyName="LocalCloud", PolicyDocument=json.dumps(reading)
+    )
+    _set_variables(aws, function, {"AUTHORITIES_PARAMETER": AUTHORITIES})
+
+
+def _set_variables(aws: LocalAws, function: str, wanted: Mapping[str, str]) -> None:
+    client = aws.client("lambda")
+    present = client.get_function_configuration(FunctionName=function)
+    variables = {**present.get("Environment", {}).get("Variables", {}), **wanted}
+    client.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+
+
 def _configure_launch(
     aws: LocalAws, function: str, settings: AuditSettings | None, shard_hosts: int | None
 ) -> None:
@@ -225,10 +299,7 @@ def _configure_launch(
     if shard_hosts is not None:
         wanted["SHARD_HOSTS"] = str(shard_hosts)
     if wanted:
-        client = aws.client("lambda")
-        present = client.get_function_configuration(FunctionName=function)
-        variables = {**present.get("Environment", {}).get("Variables", {}), **wanted}
-        client.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+        _set_variables(aws, function, wanted)
 
 
 def _python_of(environment: Path) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.local.adaptations import Change, adapt
-from glovebox.local.assembly import Assembly, Asset, StackTemplate
+from glovebox.local.assembly import Assembly, Asset
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -44,6 +44,11 @@ class Deployment:
     def of_type(self, kind: str) -> list[Resource]:
         return [resource for resource in self.resources if resource.type == kind]
 
+    def images(self) -> dict[str, str]:
+        """Repository → the image that it is for, which its logical name holds."""
+        found = self.of_type("AWS::ECR::Repository")
+        return {each.physical_id: _image_of(each.logical_id) for each in found}
+
     def output(self, name: str) -> str:
         """Raises ConfigurationError if no stack gives it out."""
         if name not in self.outputs:
@@ -72,7 +77,7 @@ def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int, perimeter: b
             perimeter=perimeter,
         )
         changes += changed
-        outputs |= _create(client, stack, json.dumps(template))
+        outputs |= create_stack(client, stack.name, json.dumps(template))
         resources += [
             Resource(
                 stack.name,
@@ -95,15 +100,23 @@ def _publish(aws: LocalAws, assets: Iterable[Asset]) -> None:
         client.put_object(Bucket=asset.bucket, Key=asset.key, Body=asset.content())
 
 
-def _create(client: CloudFormationClient, stack: StackTemplate, template: str) -> dict[str, str]:
+def create_stack(
+    client: CloudFormationClient, name: str, template: str, parameters: Mapping[str, str] = {}
+) -> dict[str, str]:
+    """Make one stack, and wait for it; its outputs.
+
+    Raises:
+        UpstreamError: it could not be made; names each resource that failed, and why.
+    """
     client.create_stack(
-        StackName=stack.name,
+        StackName=name,
         TemplateBody=template,
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     deadline = time.monotonic() + STACK_SECONDS
     while time.monotonic() < deadline:
-        description = client.describe_stacks(StackName=stack.name)["Stacks"][0]
+        description = client.describe_stacks(StackName=name)["Stacks"][0]
         if description["StackStatus"] == "CREATE_COMPLETE":
             return {
                 each.get("OutputKey", ""): each.get("OutputValue", "")
@@ -113,7 +126,7 @@ def _create(client: CloudFormationClient, stack: StackTemplate, template: str) -
             break
         time.sleep(POLL_SECONDS)
     raise UpstreamError(
-        f"The stack {stack.name} could not be made: {_failures(client, stack.name)}",
+        f"The stack {name} could not be made: {_failures(client, name)}",
         fix="Types that the emulator lacks belong into glovebox/local/adaptations.py.",
     )
 
@@ -126,3 +139,8 @@ def _failures(client: CloudFormationClient, stack: str) -> str:
         if event.get("ResourceStatus", "").endswith("_FAILED")
     ]
     return "; ".join(failed) or "it did not end in time"
+
+
+def _image_of(logical_id: str) -> str:
+    """`inlet` of `ImagesInletD5CBE57D`: the construct, the image, and eight digits of the library's hash."""
+    return logical_id.removeprefix("Images")[:-8].lower()

@@ -2,7 +2,8 @@
 
 A task in the lab reaches nothing of the host, so the addresses that it is handed carry the bucket's own name,
 which the DNS firewall allows and which leads to the endpoint.  What arrives there is let on only if it is
-what a task has to do: read its request by a presigned address, upload by a presigned form.  The emulator's
+what a task has to do: read its request and its envelope and put its claim by presigned addresses, upload by
+a presigned form.  The emulator's
 other calls, and whatever a stolen or made-up key would sign, end here: the emulator believes too much.
 """
 
@@ -25,29 +26,34 @@ from urllib.parse import parse_qsl, urlsplit
 
 from glovebox.lab.journal import Journal
 from glovebox.local.aws import REGION, LocalAws
-from glovebox.scans.model import MAX_REPORT_BYTES
+from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 
 TIMEOUT_SECONDS = 35.0
 FORM_BYTES = 64 << 10
 """What a form has beside its file."""
-_REQUEST = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/request\.json")
+_READ = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/(?:request|envelope)\.json")
+_CLAIM = re.compile(r"/claims/[0-9A-Za-z-]+/[0-9]+/claim\.json")
+MAX_CLAIM_BYTES = 4 << 10
+"""More than twice a claim's."""
 _SIGNED = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Security-Token|Signature)")
 _SCOPE = re.compile(r"[A-Z0-9]+/[0-9]{8}/[a-z0-9-]+/s3/aws4_request")
-_KEPT = ("Content-Type", "Content-Length")
+_KEPT = ("Content-Type", "Content-Length", "If-None-Match")
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """The two buckets that tasks use, and the emulator's address of them."""
+    """The buckets that tasks use, and the emulator's address of them."""
 
     endpoint: str
     handoff: str
     results: str
+    claims: str
 
     @property
     def hosts(self) -> dict[str, str]:
         """Name in AWS → bucket."""
-        return {f"{bucket}.s3.{REGION}.amazonaws.com": bucket for bucket in (self.handoff, self.results)}
+        buckets = (self.handoff, self.results, self.claims)
+        return {f"{bucket}.s3.{REGION}.amazonaws.com": bucket for bucket in buckets}
 
     def translated(self, value: str) -> str:
         """A variable of a task's environment with the buckets' own names; base64 is looked into."""
@@ -101,13 +107,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._note(self._answer(b"", None))
 
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_HEAD  # noqa: N815  names of the base class
+    do_PATCH = do_DELETE = do_OPTIONS = do_HEAD  # noqa: N815  names of the base class
 
     def do_POST(self) -> None:
-        bucket = self._uploadable()
+        self._take(self._uploadable(), MAX_OCSF_REPORT_BYTES + FORM_BYTES)
+
+    def do_PUT(self) -> None:
+        self._take(self._signed(_CLAIM, self.endpoint.buckets.claims), MAX_CLAIM_BYTES)
+
+    def _take(self, bucket: str | None, most: int) -> None:
         length = self.headers.get("Content-Length", "")
         body = b""
-        if not length.isascii() or not length.isdecimal() or int(length) > MAX_REPORT_BYTES + FORM_BYTES:
+        if not length.isascii() or not length.isdecimal() or int(length) > most:
             bucket = None
             self.close_connection = True
         else:
@@ -115,11 +126,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._note(self._answer(body, bucket))
 
     def _readable(self) -> str | None:
-        """The bucket, where this asks for a task's request with a signature in the address."""
+        return self._signed(_READ, self.endpoint.buckets.handoff)
+
+    def _signed(self, wanted: re.Pattern[str], bucket: str) -> str | None:
+        """The bucket, where such an object of it is asked for with a signature in the address."""
         path, _, query = self.path.partition("?")
-        wanted = _REQUEST.fullmatch(path) and signed_for_buckets(query)
-        bucket = self._bucket()
-        return bucket if wanted and bucket == self.endpoint.buckets.handoff else None
+        found = wanted.fullmatch(path) and signed_for_buckets(query)
+        return bucket if found and self._bucket() == bucket else None
 
     def _uploadable(self) -> str | None:
         """The bucket, where this is a form for the results."""

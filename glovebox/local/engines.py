@@ -19,6 +19,13 @@ from glovebox.closure import fingerprint, image_files
 from glovebox.errors import ConfigurationError
 from glovebox.local import processes
 from glovebox.local.aws import clean_environment
+from glovebox.local.scanner_tools import (
+    THREADS,
+    UPSTREAM,
+    ProwlerName,
+    installed,
+    write_program,
+)
 from glovebox.local.tasks import Container, Mount, Task
 
 EngineName = Literal["auto", "podman", "docker", "process"]
@@ -30,9 +37,9 @@ SOURCES_LABEL = "glovebox.sources"
 PROBE_SECONDS = 10
 """A Docker client waits long for a daemon that hangs."""
 
-MODULES = {"inlet": "containers.inlet", "scanner": "containers.siteaudit", "outlet": "containers.outlet"}
-"""A task's container → the entry point of its image."""
-IMAGES = {"inlet": "inlet", "scanner": "siteaudit", "outlet": "outlet"}
+IN_SCRATCH = "/tmp"  # noqa: S108  where a scanner's task definition mounts its own
+IMAGES = ("inlet", "siteaudit", "outlet")
+"""Ours that `glovebox up` runs; the entry point of each is `python -m containers.<image>`."""
 
 OPEN_FILES = 4_096
 """The auditor holds 100 sites at once, with at most a few connections each."""
@@ -50,12 +57,21 @@ class Place:
 
     task: Task
     container: Container
+    image: str
+    """What its image is called here: one of ours, or `prowler`."""
     volumes: Mapping[str, Path]
     environment: Mapping[str, str]
     """Of the definition, the override and the environment files."""
     folder: Path
     """Its own, for temporary files."""
     authority: Path
+    endpoint: str
+    """The emulator's address, and whom to trust about it."""
+
+    @property
+    def upstream(self) -> bool:
+        """Whether somebody else's image is to run, with a program of the task definition's own."""
+        return self.image in UPSTREAM
 
 
 class Engine(Protocol):
@@ -90,19 +106,18 @@ class ProcessEngine:
 
     checkout: Path
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Container → another command than its image's own: the tests' hostile scanners."""
+    """Image or container → another command than its own: the tests' hostile scanners."""
+    prowler: ProwlerName = "stand-in"
 
     @property
     def name(self) -> str:
         return "local processes"
 
     def start(self, place: Place, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        name = place.container.name
-        command = self.commands.get(name) or (sys.executable, "-m", MODULES[name])
         for mount in place.container.mounts:
             _set_writable(place.volumes[mount.volume], writable=not mount.read_only)
         return processes.start(
-            command,
+            command_of(place, self.commands, sys.executable),
             environment=clean_environment(
                 {
                     "HOME": str(place.folder),
@@ -112,6 +127,7 @@ class ProcessEngine:
                     "GLOVEBOX_IN": self._folder(place, IN),
                     "GLOVEBOX_OUT": self._folder(place, OUT),
                     **_trust(place, str(place.authority)),
+                    **(self._for_upstream(place) if place.upstream else {}),
                     **place.environment,
                 }
             ),
@@ -122,9 +138,22 @@ class ProcessEngine:
                 files=OPEN_FILES,
                 file_bytes=FILE_BYTES,
                 cpu_seconds=CPU_SECONDS,
-                processes=PROCESSES,
+                processes=THREADS if place.upstream else PROCESSES,
             ),
         )
+
+    def _for_upstream(self, place: Place) -> dict[str, str]:
+        """No gateway stands here, so whoever asks AWS is led to the emulator."""
+        folder = place.folder / "bin"
+        if self.prowler == "prowler":
+            tools = write_program(folder, self.prowler, str(installed(self.checkout) / "bin/python"), ())
+        else:
+            tools = write_program(folder, self.prowler, sys.executable, (str(self.checkout),))
+        return {
+            "PATH": os.pathsep.join((str(tools), clean_environment()["PATH"])),
+            "TMPDIR": self._folder(place, IN_SCRATCH),
+            "AWS_ENDPOINT_URL": place.endpoint,
+        }
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
         return processes.end(process)
@@ -139,6 +168,13 @@ class ProcessEngine:
         return str(place.volumes[volume] if volume else place.folder / "not-mounted")
 
 
+def command_of(place: Place, commands: Mapping[str, Sequence[str]], python: str) -> Sequence[str]:
+    """What to start: a test's own, the task definition's, or the image's."""
+    container = place.container
+    own = commands.get(place.image) or commands.get(container.name) or container.arguments
+    return own or (python, "-m", f"containers.{place.image}")
+
+
 def _set_writable(folder: Path, *, writable: bool) -> None:
     """Mode bits of a volume; the containers that wrote into it have ended. Never follows a link."""
     for path in (folder, *folder.rglob("*")):
@@ -148,17 +184,27 @@ def _set_writable(folder: Path, *, writable: bool) -> None:
         path.chmod(mode | 0o222 if writable else mode & ~0o222)
 
 
+def _set_readable(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o777 | 0o444)
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerEngine:
     """Podman or Docker, with the limits that Fargate would set."""
 
     tool: Literal["podman", "docker"]
+    beside: ProcessEngine
+    """Runs what others' images would: those are not built here."""
 
     @property
     def name(self) -> str:
         return self.tool
 
     def start(self, place: Place, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        if place.upstream:
+            return self.beside.start(place, output)
         for mount in place.container.mounts:
             # The images' user is not ours; the folder above is closed to everybody else.
             place.volumes[mount.volume].chmod(0o777)
@@ -170,7 +216,7 @@ class ContainerEngine:
             *(f"--env={name}" for name in environment),
             *(_volume(place.volumes[mount.volume], mount) for mount in place.container.mounts),
             *([f"--volume={place.authority}:/glovebox/authority.pem:ro"] if trust else []),
-            image_name(IMAGES[place.container.name]),
+            image_name(place.image),
         ]  # fmt: skip
         return processes.start(
             command,
@@ -192,6 +238,11 @@ class ContainerEngine:
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
         code = processes.end(process)
+        if place.upstream:
+            # What a process of ours wrote is for the images' user, too.
+            for mount in place.container.mounts:
+                _set_readable(place.volumes[mount.volume])
+            return code
         # The client's end is not the container's.
         subprocess.run(
             [self.tool, "rm", "--force", _container_name(place)],
@@ -225,30 +276,33 @@ def _container_name(place: Place) -> str:
     return f"glovebox-{place.task.id}-{place.container.name}"
 
 
-def choose_engine(wanted: EngineName, checkout: Path) -> tuple[Engine, list[str]]:
+def choose_engine(
+    wanted: EngineName, checkout: Path, *, prowler: ProwlerName = "stand-in"
+) -> tuple[Engine, list[str]]:
     """The engine to use, and why not each better one.
 
     Raises:
         ConfigurationError: the one that was asked for cannot be used.
     """
     reasons: list[str] = []
+    processes_here = ProcessEngine(checkout, prowler=prowler)
     for tool in ("podman", "docker") if wanted == "auto" else (wanted,):
         if tool == "process" or tool == "auto":
             break
         lacking = _lacking(tool, checkout)
         if lacking is None:
-            return ContainerEngine(tool), reasons
+            return ContainerEngine(tool, processes_here), reasons
         reasons.append(f"{tool}: {lacking}")
     if wanted in ("podman", "docker"):
         raise ConfigurationError(f"{reasons[0]}.", fix="Run with --engine process, or leave --engine away.")
-    return ProcessEngine(checkout), reasons
+    return processes_here, reasons
 
 
 def _lacking(tool: Literal["podman", "docker"], checkout: Path) -> str | None:
     """What keeps this engine from running our images, or `None`."""
     if shutil.which(tool) is None:
         return "not installed"
-    for image in IMAGES.values():
+    for image in IMAGES:
         try:
             probe = subprocess.run(
                 [tool, "image", "inspect", "--format={{json .Config.Labels}}", image_name(image)],

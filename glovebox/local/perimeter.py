@@ -42,6 +42,7 @@ from glovebox.local.aws import ACCOUNT, REGION, LocalAws
 from glovebox.local.boxes import Boxes
 from glovebox.local.deployment import Deployment
 from glovebox.local.endpoint import Buckets, serving_buckets
+from glovebox.local.scanner_tools import ProwlerName
 
 FLEET_NETWORK = "45.77.0.0/16"
 """Public addresses, for the gateway refuses all others whatever a ticket says.  In the lab they are the
@@ -111,6 +112,7 @@ def running_perimeter(
     *,
     traits: Sequence[str] = (),
     commands: Mapping[str, Sequence[str]] = {},
+    prowler: ProwlerName = "stand-in",
 ) -> Iterator[Perimeter]:
     """Build it from what was deployed, and take all of it down with the block.
 
@@ -120,7 +122,12 @@ def running_perimeter(
     journals, trust = folder / "lab", folder / "trust"
     for each in (journals, trust):
         each.mkdir(parents=True)
-    buckets = Buckets(aws.endpoint, deployment.output("HandOffBucket"), deployment.output("ResultsBucket"))
+    buckets = Buckets(
+        aws.endpoint,
+        deployment.output("HandOffBucket"),
+        deployment.output("ResultsBucket"),
+        deployment.output("ClaimsBucket"),
+    )
     scene = Scene(
         identity=_identity(aws, deployment),
         zone={host: [S3_ADDRESS] for host in buckets.hosts},
@@ -135,7 +142,7 @@ def running_perimeter(
         farm = stack.enter_context(_fleet(lab, folder / "fleet", traits))
         problems: list[str] = []
         stack.enter_context(_renewing(lab, aws, deployment, scene.identity, problems))
-        yield Perimeter(lab, farm, Boxes(lab, folder / "code", trust, buckets, commands), problems)
+        yield Perimeter(lab, farm, Boxes(lab, folder / "code", trust, buckets, commands, prowler), problems)
 
 
 def _network(aws: LocalAws, assembly: Assembly) -> Network:

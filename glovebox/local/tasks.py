@@ -39,12 +39,22 @@ class Container:
     name: str
     image: str
     essential: bool
+    entry_point: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
     environment_files: tuple[str, ...]
     """ARNs of objects."""
     mounts: tuple[Mount, ...]
     depends_on: tuple[Dependency, ...]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What its definition starts instead of the image's own program; empty where that is to run.
+
+        An entry point takes the place of the image's, and its command with it; a command alone is for the
+        image's own, which no container of ours has.
+        """
+        return (*self.entry_point, *self.command) if self.entry_point else ()
 
     def folder_of(self, path: str) -> str | None:
         """The volume that is mounted at `path`."""
@@ -106,6 +116,7 @@ def _container(
         name=definition.get("name", ""),
         image=definition.get("image", ""),
         essential=definition.get("essential", True),
+        entry_point=tuple(definition.get("entryPoint", [])),
         command=tuple(override.get("command", definition.get("command", []))),
         environment={pair.get("name", ""): pair.get("value", "") for pair in environment},
         environment_files=tuple(file["value"] for file in files),
@@ -118,6 +129,11 @@ def _container(
             for each in definition.get("dependsOn", [])
         ),
     )
+
+
+def repository_of(image: str) -> str:
+    """`name` of `registry/name:tag` and of `registry/name@sha256:…`."""
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[0]
 
 
 def parse_environment_file(text: str) -> dict[str, str]:

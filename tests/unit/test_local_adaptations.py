@@ -7,7 +7,15 @@ import json
 from pathlib import Path
 
 from glovebox.local import adaptations
-from glovebox.local.adaptations import LEFT_OUT, LEFT_OUT_TYPES, UNKNOWN_CONDITION_KEYS, Json, Object, adapt
+from glovebox.local.adaptations import (
+    LEFT_OUT,
+    LEFT_OUT_TYPES,
+    STANDING_IN,
+    UNKNOWN_CONDITION_KEYS,
+    Json,
+    Object,
+    adapt,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "local-cloud.md"
 
@@ -154,7 +162,59 @@ def test_the_arn_of_a_parameter_has_one_slash_where_its_name_is_made_by_the_depl
     assert changes == {("changed", "ARNs of AWS::SSM::Parameter in permissions")}
 
 
+def test_a_trust_names_a_roles_session_as_the_emulator_does_and_asks_for_no_source_identity() -> None:
+    role: Json = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":iam::1:role/Redeem"]]}
+    session: Json = {"Fn::Join": ["", ["arn:", {"Ref": "AWS::Partition"}, ":sts::1:assumed-role/Redeem/*"]]}
+
+    def trusting(**conditions: Json) -> Object:
+        statement: Json = {"Effect": "Allow", "Action": "sts:AssumeRole", "Condition": conditions}
+        trust: Json = {"Statement": [statement]}
+        return {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
+
+    found, changes = adapted(
+        Audit=trusting(
+            ArnEquals={"aws:PrincipalArn": role},
+            StringEquals={"sts:ExternalId": "x"},
+            StringLike={"sts:SourceIdentity": "????"},
+        )
+    )
+    assert found["Audit"] == trusting(
+        ArnEquals={"aws:PrincipalArn": session}, StringEquals={"sts:ExternalId": "x"}
+    )
+    assert changes == {
+        ("changed", "aws:PrincipalArn in the trust of AWS::IAM::Role"),
+        ("left out", "condition sts:SourceIdentity of a permission"),
+    }
+
+
+def test_a_session_is_bound_to_loopback_and_to_policies_that_the_emulator_has() -> None:
+    address: Json = {"Fn::GetAtt": ["Address", "PublicIp"]}
+    managed: Json = {"Fn::Join": ["", [":policy/SecurityAudit,", ":policy/job-function/ViewOnlyAccess"]]}
+
+    def redeem(address: Json, managed: Json, gateways: str) -> Object:
+        variables: Json = {
+            "SESSION_POLICY": {"Fn::Join": ["", ["…", address, "…"]]},
+            "SESSION_MANAGED_POLICIES": managed,
+            "GATEWAYS": gateways,
+        }
+        return {"Type": "AWS::Lambda::Function", "Properties": {"Environment": {"Variables": variables}}}
+
+    found, changes = adapted(
+        Address={"Type": "AWS::EC2::EIP"}, Redeem=redeem(address, managed, "10.0.0.1:3128")
+    )
+    instead: Json = {"Fn::Join": ["", [":policy/SecurityAudit,", ":policy/ReadOnlyAccess"]]}
+    assert found == {"Redeem": redeem("127.0.0.1", instead, "")}
+    assert changes == {
+        ("left out", "AWS::EC2::EIP"),
+        ("changed", "public addresses of AWS::EC2::EIP"),
+        ("changed", "job-function/ViewOnlyAccess of SESSION_MANAGED_POLICIES, to ReadOnlyAccess"),
+        ("changed", "GATEWAYS of redeem"),
+    }
+
+
 def test_whatever_may_differ_from_aws_is_documented() -> None:
     text = DOCUMENT.read_text()
-    for name in (*LEFT_OUT_TYPES, *UNKNOWN_CONDITION_KEYS, "BootstrapVersion", "CheckBootstrapVersion"):
+    left_out = (*LEFT_OUT_TYPES, *UNKNOWN_CONDITION_KEYS, "BootstrapVersion", "CheckBootstrapVersion")
+    instead = (each for pair in STANDING_IN.items() for each in pair)
+    for name in (*left_out, *instead, "AWS::EC2::EIP", "aws:PrincipalArn"):
         assert f"`{name}`" in text, name

@@ -64,9 +64,12 @@ def test_an_engine_with_the_images_of_these_sources_is_taken(
     tools: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current = fingerprint(CHECKOUT, image_files(CHECKOUT, "inlet"))
-    monkeypatch.setattr("glovebox.local.engines.IMAGES", {"inlet": "inlet"})
+    monkeypatch.setattr("glovebox.local.engines.IMAGES", ("inlet",))
     engine(tools, "podman", labels={SOURCES_LABEL: current})
-    assert choose_engine("auto", CHECKOUT) == (ContainerEngine("podman"), [])
+    assert choose_engine("auto", CHECKOUT) == (
+        ContainerEngine("podman", ProcessEngine(CHECKOUT)),
+        [],
+    )
 
 
 @pytest.mark.usefixtures("tools")
