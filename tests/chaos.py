@@ -17,7 +17,7 @@ from typing import IO
 
 from msgspec.structs import replace
 
-from glovebox.errors import UpstreamError
+from glovebox.errors import ConflictError, UpstreamError
 from glovebox.scans.model import RUN_SORT_KEY, run_id_of
 from glovebox.scans.ports import NoCapacityError, TaskOrder
 from glovebox.scans.state import Run, Scan
@@ -135,8 +135,8 @@ class World:
         if self.queue:
             self._handle(self.queue.pop(self.random.randrange(len(self.queue))))
 
-    def _handle(self, delivery: Delivery) -> None:
-        units: dict[str, Callable[[Event], object]] = {
+    def units(self) -> dict[str, Callable[[Event], object]]:
+        return {
             "launch": self.flow.launch.handle,
             "watch": self.flow.watch.handle,
             "ingest": self.flow.ingest.handle,
@@ -144,10 +144,12 @@ class World:
             "notify": self.flow.notify.handle,
             "enrich": self._enrich,
         }
+
+    def _handle(self, delivery: Delivery) -> None:
         self.depth += 1
         try:
-            units[delivery.unit](delivery.event)
-        except (CrashError, UpstreamError):
+            self.units()[delivery.unit](delivery.event)
+        except (CrashError, UpstreamError, ConflictError):
             if delivery.tries > 1:
                 self.queue.append(Delivery(delivery.unit, delivery.event, delivery.tries - 1))
             else:
