@@ -115,7 +115,7 @@ def test_every_scan_ends_and_every_run_is_closed_once(storms: list[Storm]) -> No
 def test_a_task_that_outlives_its_scan_hangs_and_holds_nothing_that_opens_anything(
     storms: list[Storm],
 ) -> None:
-    """An outlet that hangs when all is uploaded; a second task of a launch that was cut off, never announced."""
+    """An outlet that hangs when all is uploaded; a second task of a launch that was cut off, unannounced."""
     for storm in storms:
         for task in storm.world.running:
             box = storm.world.boxes[task.arn]
