@@ -71,10 +71,10 @@ def buckets(*numbers: object, **said: object) -> list[Json]:
     return [item(bucket(number), **said) for number in numbers]  # type: ignore[arg-type]  # of many types
 
 
-def planted_item() -> Json:
+def planted_item(account: str = ACCOUNT) -> Json:
     """What an honest scanner says of the resource that the audit role's stack plants."""
-    [canary] = planted(ACCOUNT)
-    return item(canary.resource, check=canary.check, region="us-east-1")
+    [canary] = planted(account)
+    return item(canary.resource, check=canary.check, region="us-east-1", account=account)
 
 
 def logged(capsys: pytest.CaptureFixture[str], message: str) -> list[Json]:

@@ -30,8 +30,11 @@ from glovebox.scans.accounts import CLAIM_VARIABLE, AccountScanRequest, claim_ke
 from glovebox.scans.model import Manifest, OutletOrder, handoff_key, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
 from glovebox.tickets.keys import KeySet
+from tests.account_flow import planted_item
 from tests.fakes import PUBLIC_ADDRESS
+from tests.findings import create_table
 from tests.flow import created, stream_event
+from tests.prowler import item, report
 from tests.records import good_record
 
 if TYPE_CHECKING:
@@ -233,6 +236,48 @@ def test_an_order_of_accounts_goes_from_the_registry_to_credentials_that_one_tas
     assert credentials.regions == ["eu-west-1", "us-east-1"]
     handle("launch", {"retry": {"scanId": scan_id, "attempt": 1}})
     assert len(ecs.list_tasks(cluster="cluster")["taskArns"]) == 1
+
+
+@pytest.mark.usefixtures("deployed")
+def test_a_report_of_an_account_becomes_findings_a_closed_run_and_a_message(
+    dynamodb: DynamoDBClient,
+) -> None:
+    create_table(dynamodb)
+    s3, sns, sqs = client("s3"), client("sns"), boto3.client("sqs")
+    queue = sqs.create_queue(QueueName="mail")["QueueUrl"]
+    [topic] = [one["TopicArn"] for one in sns.list_topics()["Topics"]]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    registry = DynamoTargets(dynamodb, "registry")
+    registry.put(Account(id=TARGET, team="payments"), revision=0)
+
+    handle("keys", {})
+    run_id = handle("launch", {"accounts": [TARGET]})["runId"]
+    scan_id = f"{run_id}-0000"
+    body = report([planted_item(TARGET), item(account=TARGET)])
+    s3.put_object(Bucket="results", Key=report_key(scan_id, 1, "account"), Body=body)
+    manifest = Manifest(
+        scan_id=scan_id,
+        attempt=1,
+        report_uploaded=True,
+        report_bytes=len(body),
+        report_sha256=hashlib.sha256(body).hexdigest(),
+        report_lines=2,
+        scanner_exit=0,
+    )
+    version = s3.put_object(
+        Bucket="results", Key=manifest_key(scan_id, 1), Body=msgspec.json.encode(manifest)
+    )["VersionId"]
+    handle("ingest", created(manifest_key(scan_id, 1), version))
+    handle("ingest", {"daily": True})
+    for unit in ("publish", "notify"):
+        handle(unit, stream_event((run_id, "run"), (run_id, scan_id)))
+
+    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    mail = json.loads(message["Body"])
+    assert mail["Subject"].endswith("completed, 1 (1 high) new")
+    assert "payments: 1 (1 high) new" in mail["Message"]
+    assert s3.list_objects_v2(Bucket="publication")["KeyCount"] == 0
 
 
 @pytest.mark.usefixtures("deployed")
