@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from glovebox.cli import remote
-from glovebox.cli.actions import Actions, action
+from glovebox.cli.actions import Actions, action, json_option
 from glovebox.cli.exit_codes import OK
 from glovebox.cli.remote import add_connection_options
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from glovebox.cli.choosing import Choice
     from glovebox.cli.remote import Remote
     from glovebox.findings.model import Finding
+    from glovebox.findings.store import ScanRecord
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "ocsf")
 STATES: Final = ("new", "open", "reopened", "accepted", "resolved", "all")
 SEVERITIES: Final = ("informational", "low", "medium", "high", "critical")
 TABLE_ROWS: Final = 200
 """Nobody reads more in a terminal; files and the other formats have them all."""
+SCANS: Final = 10
+MAX_SCANS: Final = 400
+"""A year of daily ones; each may be some kilobytes."""
 SHOWN_ID: Final = 12
 """Digits of an id in a table: enough to name a finding among millions."""
 
@@ -74,6 +78,14 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     ):
         deciding = action(actions, name, run, help=sentence, inherits=True)
         deciding.add_argument("account_id", metavar="ACCOUNT", help="its id")
+    scans = action(
+        actions, "scans", _scans, help="what the latest scans of an account came to", inherits=True
+    )
+    scans.add_argument("account_id", metavar="ACCOUNT", help="its id")
+    scans.add_argument(
+        "--last", metavar="N", type=_number, default=SCANS, help=f"so many of them ({SCANS} by default)"
+    )
+    json_option(scans)
 
 
 # ---------------------------------------------------------------- showing
@@ -151,6 +163,29 @@ def _write(found: Iterator[Finding], kind: str, output: Path | None) -> int:
     return count
 
 
+def _scans(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import print_json, print_table, say
+
+    there, target = _acting(args), _target(args.account_id)
+    found = there.findings.scans(target, limit=args.last)
+    if args.json:
+        print_json(found)
+    elif found:
+        print_table(
+            ("scan", "asked for", "quality", "items", "refused", "changes", "why"), map(_scan_row, found)
+        )
+    else:
+        say(f"{target} was never scanned: glovebox scan account {args.account_id}")
+    return OK
+
+
+def _scan_row(scan: ScanRecord) -> tuple[object, ...]:
+    changes = ", ".join(f"{count:,} {step}" for step, count in scan.steps.items())
+    why = " ".join((*scan.reasons, *scan.examples[:1]))
+    asked, refused = _moment(scan.at), f"{sum(scan.refused.values()):,}"
+    return (scan.scan_id, asked, scan.quality.value, f"{scan.items:,}", refused, changes or "–", why)
+
+
 # ---------------------------------------------------------------- deciding
 
 
@@ -159,7 +194,7 @@ def _accept(args: argparse.Namespace) -> int:
     from glovebox.findings import recording
     from glovebox.findings.model import Acceptance
 
-    there = _deciding(args)
+    there = _acting(args)
     now = int(time.time())
     target, key = _find(there, args)
     acceptance = Acceptance(reason=args.reason, owner=args.owner, until=args.until)
@@ -173,7 +208,7 @@ def _withdraw(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
 
-    there = _deciding(args)
+    there = _acting(args)
     target, key = _find(there, args)
     recording.withdraw(there.findings, target, key, by=there.caller, now=int(time.time()))
     say(f"{key.hex()} of {target} is open again.")
@@ -184,7 +219,7 @@ def _release(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
 
-    there, target = _deciding(args), _target(args.account_id)
+    there, target = _acting(args), _target(args.account_id)
     recording.release(there.findings, target, by=there.caller, now=int(time.time()))
     say(f"What was held of {target} is resolved.")
     return OK
@@ -194,14 +229,14 @@ def _dismiss(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
 
-    there, target = _deciding(args), _target(args.account_id)
+    there, target = _acting(args), _target(args.account_id)
     recording.dismiss(there.findings, target, by=there.caller, now=int(time.time()))
     say(f"What was held of {target} stays as it was.")
     return OK
 
 
-def _deciding(args: argparse.Namespace) -> Remote:
-    """Raises InputError for a filter before the action: a decision is about what it names alone."""
+def _acting(args: argparse.Namespace) -> Remote:
+    """Raises InputError for a filter before the action: an action is about what it names alone."""
     from glovebox.errors import InputError
 
     filters = ("account", "team", "state", "service", "check", "held", "format", "output")
@@ -230,6 +265,16 @@ def _day(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError("a day is such as 2026-12-31") from error
     return int(day.timestamp())
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= MAX_SCANS:
+        raise argparse.ArgumentTypeError(f"a number from 1 to {MAX_SCANS}")
+    return int(text)
+
+
+def _moment(seconds: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
 def _date(seconds: int) -> str:

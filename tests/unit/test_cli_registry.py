@@ -512,6 +512,26 @@ def test_what_is_held_waits_for_a_decision(
     assert run("findings", decision, ACCOUNT)[0] == REFUSED
 
 
+def test_the_latest_scans_of_an_account_are_shown_with_what_they_came_to(
+    there: FakeRemote, run: Command
+) -> None:
+    assert f"never scanned: glovebox scan account {ACCOUNT}" in run("findings", "scans", ACCOUNT)[2]
+    ingest(there, observation(1), observation(2), scan_id="20261122T000000Z-00000001-0000", at=NOW - 7_200)
+    ingest(there, observation(1), scan_id="20261123T000000Z-00000001-0000")
+    code, out, _ = run("findings", "scans", ACCOUNT)
+    assert code == OK
+    assert out.index("1 resolved") < out.index("2 new")
+    assert "complete" in out
+    told = json.loads(run("findings", "scans", ACCOUNT, "--last", "1", "--json")[1])
+    assert [each["steps"] for each in told] == [{"resolved": 1}]
+
+
+@pytest.mark.parametrize("number", ["0", "401", "-1", "x"])
+def test_a_number_of_scans_that_is_none_is_refused(run: Command, number: str) -> None:
+    with pytest.raises(SystemExit):
+        run("findings", "scans", ACCOUNT, "--last", number)
+
+
 def test_where_the_deployment_is_may_be_said_before_the_action(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[object, ...]] = []
 
