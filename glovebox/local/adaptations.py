@@ -333,14 +333,27 @@ def _trimmed(value: Json) -> Json:
 
 
 def _with_session_arns(template: Object) -> Iterator[_Difference]:
-    """In trusts: everything else names roles as its principals."""
+    """In trusts and in policies of buckets: everything else names roles as its principals."""
     for name, resource in _object(template["Resources"]).items():
         trust = _object(_properties(resource).get("AssumeRolePolicyDocument"))
-        for statement in map(_object, _list(trust.get("Statement"))):
-            for values in map(_object, _object(statement.get("Condition")).values()):
-                if "aws:PrincipalArn" in values:
-                    values["aws:PrincipalArn"] = _of_session(values["aws:PrincipalArn"])
-                    yield "changed", "aws:PrincipalArn in the trust of AWS::IAM::Role", SESSION_ARN, name
+        yield from _named_by_session(trust, "the trust of AWS::IAM::Role", name)
+        if _type(resource) == "AWS::S3::BucketPolicy":
+            policy = _object(_properties(resource).get("PolicyDocument"))
+            yield from _named_by_session(policy, "AWS::S3::BucketPolicy", name)
+
+
+def _named_by_session(policy: Object, where: str, name: str) -> Iterator[_Difference]:
+    for statement in map(_object, _list(policy.get("Statement"))):
+        conditions = _object(statement.get("Condition"))
+        for operator, values in [(key, _object(each)) for key, each in conditions.items()]:
+            if "aws:PrincipalArn" not in values:
+                continue
+            # A session's name is anything, and strings compare without wildcards.
+            found = {"aws:PrincipalArn": _of_session(values.pop("aws:PrincipalArn"))}
+            if not values:
+                del conditions[operator]
+            _object(conditions.setdefault(operator.replace("String", "Arn"), {})).update(found)
+            yield "changed", f"aws:PrincipalArn in {where}", SESSION_ARN, name
 
 
 def _of_session(value: Json) -> Json:

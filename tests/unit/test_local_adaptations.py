@@ -187,6 +187,22 @@ def test_a_trust_names_a_roles_session_as_the_emulator_does_and_asks_for_no_sour
     }
 
 
+def test_a_buckets_policy_names_a_roles_session_as_the_emulator_does() -> None:
+    def denying(**conditions: Json) -> Object:
+        statement: Json = {"Effect": "Deny", "Action": "s3:PutObject", "Condition": conditions}
+        return {"Type": "AWS::S3::BucketPolicy", "Properties": {"PolicyDocument": {"Statement": [statement]}}}
+
+    others: Json = {"aws:SecureTransport": "true"}
+    found, changes = adapted(
+        Policy=denying(
+            StringNotEquals={"aws:PrincipalArn": "arn:aws:iam::1:role/Redeem", "aws:SecureTransport": "true"}
+        )
+    )
+    session: Json = {"aws:PrincipalArn": "arn:aws:sts::1:assumed-role/Redeem/*"}
+    assert found["Policy"] == denying(StringNotEquals=others, ArnNotEquals=session)
+    assert changes == {("changed", "aws:PrincipalArn in AWS::S3::BucketPolicy")}
+
+
 def test_a_session_is_bound_to_loopback_and_to_policies_that_the_emulator_has() -> None:
     address: Json = {"Fn::GetAtt": ["Address", "PublicIp"]}
     managed: Json = {"Fn::Join": ["", [":policy/SecurityAudit,", ":policy/job-function/ViewOnlyAccess"]]}
