@@ -188,11 +188,6 @@ def links() -> None:
     os.mkfifo(OUT / "pipe")
 
 
-def pipes() -> None:
-    for name in (REPORT, "scanner.log", "exit.json"):
-        os.mkfifo(OUT / name)
-
-
 def sparse() -> None:
     """A terabyte that takes no room."""
     for name in (REPORT, "scanner.log", "exit.json"):
@@ -254,7 +249,7 @@ def deaf() -> None:
 
 
 HARMS: dict[str, Callable[[], None]] = {
-    harm.__name__: harm for harm in (look, links, pipes, sparse, crowd, closed, disk, memory, forks, deaf)
+    harm.__name__: harm for harm in (look, links, sparse, crowd, closed, disk, memory, forks, deaf)
 }
 
 
