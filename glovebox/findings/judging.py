@@ -75,11 +75,6 @@ def judge(
     return Judgement(quality, tuple((distrust + partial)[:MAX_REASONS]), seen)
 
 
-def no_report(reason: str) -> Judgement:
-    """A scan that sent none."""
-    return Judgement(Quality.FAILED, (reason,), Seen(observations={}))
-
-
 def _fails(report: ProwlerReport, key: bytes) -> bool:
     seen = report.observations.get(key)
     return seen is not None and seen.status is Status.FAIL

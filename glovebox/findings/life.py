@@ -3,8 +3,8 @@
     (absent) ──FAIL──► new ──next scan──► open ──gone──► resolved ──FAIL──► reopened ──gone──► resolved
                         └──────── a person ───────► accepted ──its day──► open
 
-Bad news is taken from any report, good news only from a whole one that can be believed: because of a partial,
-failed or untrusted scan nothing resolves, and no severity falls.
+Bad news is taken from any report, good news only from a whole one that can be believed: because of a partial
+or untrusted scan nothing resolves, and no severity falls.
 """
 
 from __future__ import annotations
@@ -42,13 +42,11 @@ RESOLVED_LIFE: Final = 400 * 86_400
 
 
 class Quality(StrEnum):
-    """How far a scan's report can be believed."""
+    """How far a scan's report can be believed.  A scan without one is not taken in at all."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
     """Some of it is missing, or was refused."""
-    FAILED = "failed"
-    """There is no report."""
     UNTRUSTED = "untrusted"
     """It spoke of others' things, or did not see what we had planted."""
 
@@ -175,7 +173,7 @@ def compare(ledger: Ledger, seen: Seen, scan: ScanFacts, now: int) -> Outcome:
         quality=quality,
         reasons=reasons,
         hold=hold,
-        as_of=ledger.as_of if scan.quality is Quality.FAILED else scan.at,
+        as_of=scan.at,
         over_limit=over_limit,
     )
 

@@ -47,7 +47,6 @@ MAX_NAMED_TARGETS: Final = 20
 _STATES: Final = {
     Quality.COMPLETE: ScanState.COMPLETED,
     Quality.PARTIAL: ScanState.PARTIAL,
-    Quality.FAILED: ScanState.FAILED,
     Quality.UNTRUSTED: ScanState.UNTRUSTED,
 }
 FIXES: Final = {

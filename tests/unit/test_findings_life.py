@@ -17,7 +17,7 @@ from glovebox.findings.model import Acceptance, Observation, Severity, State, St
 from glovebox.findings.store import tally
 from tests.findings import DAY, START, facts, observation, seen
 
-NOT_COMPLETE = [Quality.PARTIAL, Quality.FAILED, Quality.UNTRUSTED]
+NOT_COMPLETE = [Quality.PARTIAL, Quality.UNTRUSTED]
 ONE, TWO = observation(1), observation(2)
 
 
@@ -87,13 +87,13 @@ def test_nothing_resolves_because_of_a_scan_that_is_not_whole(quality: Quality) 
         assert scanned(ledger, 1, *report, quality=quality).entries == ledger.entries
 
 
-@pytest.mark.parametrize("quality", [Quality.PARTIAL, Quality.UNTRUSTED])
+@pytest.mark.parametrize("quality", NOT_COMPLETE)
 def test_bad_news_is_taken_from_any_report(quality: Quality) -> None:
     ledger = scanned(scanned(ledger_of(ONE), 1), 2, ONE, TWO, quality=quality)
     assert (state(ledger, ONE), state(ledger, TWO)) == (State.REOPENED, State.NEW)
 
 
-@pytest.mark.parametrize("quality", [Quality.PARTIAL, Quality.UNTRUSTED])
+@pytest.mark.parametrize("quality", NOT_COMPLETE)
 def test_severity_rises_by_any_report_and_falls_by_a_whole_one(quality: Quality) -> None:
     higher, lower = replace(ONE, severity=Severity.CRITICAL), replace(ONE, severity=Severity.LOW)
     ledger = ledger_of(ONE)
@@ -114,11 +114,28 @@ def test_numbers_alone_are_no_change() -> None:
     [
         Coverage(regions=frozenset({"us-east-1"})),
         Coverage(regions=frozenset({"eu-west-1"}), services=frozenset({"ec2"})),
+        Coverage(regions=frozenset({"eu-west-1"}), without=frozenset({"s3"})),
+        Coverage(regions=frozenset({"eu-west-1"}), services=frozenset({"s3"}), without=frozenset({"s3"})),
     ],
 )
 def test_nothing_resolves_where_the_scan_did_not_look(coverage: Coverage) -> None:
     ledger = ledger_of(ONE)
     assert not compare(ledger, seen(), facts(1, coverage=coverage), START + DAY).changes
+
+
+SERVICES = st.frozensets(st.sampled_from(["ec2", "iam", "s3", "sqs"]), min_size=1)
+
+
+@given(parts=st.lists(SERVICES, max_size=3), service=st.sampled_from(["ec2", "iam", "s3", "sqs", "kms"]))
+def test_shards_by_services_cover_each_service_once(parts: list[frozenset[str]], service: str) -> None:
+    """As orders are cut: parts that name their services, and one without all of these."""
+    named: set[str] = set()
+    shards = []
+    for part in parts:
+        shards.append(Coverage(regions=frozenset({"eu-west-1"}), services=part - named))
+        named |= part
+    shards.append(Coverage(regions=frozenset({"eu-west-1"}), without=frozenset(named)))
+    assert sum(shard.covers(service, "eu-west-1") for shard in shards) == 1
 
 
 def test_services_without_regions_are_covered_by_any_region() -> None:
@@ -136,10 +153,6 @@ def test_a_scan_from_before_the_latest_changes_nothing() -> None:
 
 def test_shards_of_one_run_are_no_earlier_than_each_other() -> None:
     assert scanned(ledger_of(ONE), 0, TWO).entries.keys() == {ONE.id, TWO.id}
-
-
-def test_a_failed_scan_is_not_the_latest() -> None:
-    assert state(scanned(ledger_of(ONE), 1, quality=Quality.FAILED)) is State.NEW
 
 
 def test_made_up_findings_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,8 +352,7 @@ def test_only_a_whole_report_makes_fewer_live_findings(
         lost = before - live
         assert not lost or outcome.quality is Quality.COMPLETE
         assert len(lost) < MASS_LEAST or len(lost) <= len(before) / 2
-        if quality is not Quality.FAILED:
-            assert {each.id for each in many(failing)} <= live
+        assert {each.id for each in many(failing)} <= live
         assert (ledger.hold is not None) == any(entry.held for entry in ledger.entries.values())
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from glovebox.errors import ConfigurationError
 from glovebox.findings import prowler
 from glovebox.findings.array import MAX_ITEM_BYTES, End
 from glovebox.findings.binding import Binding, Foreign
-from glovebox.findings.judging import Canary, judge, no_report
+from glovebox.findings.judging import Canary, judge
 from glovebox.findings.life import Coverage, Quality
 from glovebox.findings.model import Severity, Status, identity, prowler_identity
 from glovebox.findings.prowler import MAX_DETAIL, ProwlerReport, Refusal, mapped
@@ -158,6 +159,23 @@ def test_what_leaves_the_request_is_counted_and_makes_the_scan_untrusted(
 )
 def test_what_an_honest_prowler_says_of_others_is_not_foreign(check: str, resource: str, region: str) -> None:
     assert quality(item(resource, check=check, region=region)) is Quality.COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("services", "without", "foreign"),
+    [
+        (None, frozenset[str](), False),
+        (frozenset({"s3"}), frozenset[str](), False),
+        (None, frozenset({"iam"}), False),
+        (frozenset({"iam"}), frozenset[str](), True),
+        (None, frozenset({"s3"}), True),
+    ],
+)
+def test_a_shard_may_speak_of_its_own_services_alone(
+    services: frozenset[str] | None, without: frozenset[str], foreign: bool
+) -> None:
+    found = read(item(), binding=replace(BINDING, services=services, without=without))
+    assert found.foreign == ({Foreign.SERVICE: 1} if foreign else {})
 
 
 def test_resources_of_named_owners_are_not_foreign() -> None:
@@ -311,10 +329,6 @@ def test_the_tasks_troubles_make_a_scan_partial() -> None:
     assert (judged.quality, judged.reasons) == (Quality.PARTIAL, ("The scanner was killed.",))
 
 
-def test_a_scan_without_a_report_has_failed() -> None:
-    assert no_report("The task died.").quality is Quality.FAILED
-
-
 # ---------------------------------------------------------------- canaries
 
 CANARY = Canary(check="s3_bucket_public_access", region="eu-west-1", resource=bucket("canary"))
@@ -340,6 +354,7 @@ def test_a_canary_that_does_not_fail_makes_the_scan_untrusted(said: list[Json]) 
     [
         Coverage(regions=frozenset({"us-east-1"})),
         Coverage(regions=COVERAGE.regions, services=frozenset({"iam"})),
+        Coverage(regions=COVERAGE.regions, without=frozenset({"s3"})),
     ],
 )
 def test_a_canary_elsewhere_is_not_expected(coverage: Coverage) -> None:
