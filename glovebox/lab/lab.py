@@ -52,6 +52,8 @@ class Scene:
     servers: str
     """The network of those whom the gateway may reach; its addresses are the internet's."""
     tasks_at_once: int
+    upstream: bytes = b""
+    """PEM: the authorities that AWS's certificates must lead to; without them nothing stands for AWS."""
 
 
 class Lab:
@@ -149,7 +151,7 @@ class Lab:
         if self._scene is None:
             self._start_attackers(stack, state)
         else:
-            upstream = mint(real.hosts(), datetime.now(UTC)).authority
+            upstream = self._scene.upstream or mint(real.hosts(), datetime.now(UTC)).authority
             real.write_configuration(state, self.plan, self.python, self._scene.identity, upstream)
             zone = self.folder / "zone.json"
             zone.write_text(json.dumps(self._scene.zone), encoding="utf-8")

@@ -107,8 +107,8 @@ class Namespaces:
         self._stack.callback(_end, process)
         return process
 
-    def listening(self, machine: str, port: int) -> socket.socket:
-        """A socket that listens on `machine`, for this process to serve.
+    def listening(self, machine: str, port: int, address: str = "") -> socket.socket:
+        """A socket that listens on `machine`, on all of its addresses or on one, for this process to serve.
 
         What it accepts comes from the lab, and what this process opens beside it is the host's: the two
         networks have no other way between them.  Raises OSError.
@@ -117,7 +117,7 @@ class Namespaces:
         try:
             # A namespace is a thread's; this one ends with its pool.
             with ThreadPoolExecutor(max_workers=1) as pool:
-                return pool.submit(_listening, place, port).result()
+                return pool.submit(_listening, place, port, address).result()
         finally:
             os.close(place)
 
@@ -142,11 +142,11 @@ def only_child(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def _listening(place: int, port: int) -> socket.socket:
+def _listening(place: int, port: int, address: str) -> socket.socket:
     if ctypes.CDLL(None, use_errno=True).setns(place, _CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    return socket.create_server(("", port), backlog=128)
+    return socket.create_server((address, port), backlog=128)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -2,12 +2,15 @@
 
     host                                   lab (network namespaces, as the template says)
     MiniStack ◄── endpoint (a thread) ═══► s3 ◄──┐
+        ▲                                        │
+        └──────── AWS's names (a thread) ═══► AWS ◄──┐
     launch ─────► names of the fleet ═══► fleet  ├── router ◄── scanner, neighbour, …: a machine a task
-                                            ▲    │
-                                            └── gateway (Squid): tunnels with a ticket
+                                            ▲    │   │
+                                            └────┴───┴── gateway (Squid): tickets for sites and for AWS
 
-The two networks share no wire.  What crosses are sockets: the endpoint listens in the lab and is served by
-this process, and the fleet, which lives in the lab, answers questions of names on the host's loopback.
+The two networks share no wire.  What crosses are sockets: the endpoint and AWS's names listen in the lab and
+are served by this process, and the fleet, which lives in the lab, answers questions of names on the host's
+loopback.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO
@@ -29,20 +33,23 @@ from glovebox.errors import ConfigurationError, GloveboxError
 from glovebox.farm.authority import Authority, pem_of
 from glovebox.farm.dns import NameSockets
 from glovebox.farm.running import Farm, running_farm
-from glovebox.lab.gateway import Identity
+from glovebox.lab.gateway import Identity, hosts
 from glovebox.lab.journal import Reader
 from glovebox.lab.lab import Lab, Scene
-from glovebox.lab.plan import INTERNET, S3, S3_ADDRESS
+from glovebox.lab.plan import GATEWAY, INTERNET, ORIGIN_ADDRESS, S3, S3_ADDRESS
 from glovebox.lab.probe import why_no_drill
 from glovebox.lab.synthesis import STACK
 from glovebox.lab.template import Network, read_template
 from glovebox.local.agent import MAX_TASKS
 from glovebox.local.assembly import Assembly
 from glovebox.local.aws import ACCOUNT, REGION, LocalAws
+from glovebox.local.aws_names import serving_aws
 from glovebox.local.boxes import Boxes
 from glovebox.local.deployment import Deployment
 from glovebox.local.endpoint import Buckets, serving_buckets
 from glovebox.local.scanner_tools import ProwlerName
+from glovebox.local.target import names_in_aws
+from squid.authority import mint
 
 FLEET_NETWORK = "45.77.0.0/16"
 """Public addresses, for the gateway refuses all others whatever a ticket says.  In the lab they are the
@@ -128,17 +135,26 @@ def running_perimeter(
         deployment.output("ResultsBucket"),
         deployment.output("ClaimsBucket"),
     )
+    names = names_in_aws(hosts())
+    shown = mint(names, datetime.now(UTC))
     scene = Scene(
         identity=_identity(aws, deployment),
-        zone={host: [S3_ADDRESS] for host in buckets.hosts},
+        zone={host: [S3_ADDRESS] for host in buckets.hosts} | {host: [ORIGIN_ADDRESS] for host in names},
         servers=FLEET_NETWORK,
         tasks_at_once=MAX_TASKS,
+        upstream=shown.authority,
     )
     with ExitStack() as stack:
         lab = stack.enter_context(Lab(_network(aws, assembly), journals, scene=scene))
         certificate = _certificate(trust, folder, buckets)
         listener = lab.namespaces.listening(S3, HTTPS)
         stack.enter_context(serving_buckets(listener, certificate, aws, buckets, lab.journal("s3")))
+        leaf = folder / "aws.pem"
+        leaf.touch(mode=0o600)
+        leaf.write_bytes(shown.leaf + shown.key)
+        listener = lab.namespaces.listening(INTERNET, HTTPS, ORIGIN_ADDRESS)
+        gateway = lab.plan.machines[GATEWAY].address
+        stack.enter_context(serving_aws(listener, leaf, aws, names, gateway, lab.journal("aws")))
         farm = stack.enter_context(_fleet(lab, folder / "fleet", traits))
         problems: list[str] = []
         stack.enter_context(_renewing(lab, aws, deployment, scene.identity, problems))

@@ -10,7 +10,7 @@ from glovebox.local.tasks import Container, Dependency, parse_environment_file, 
 
 def container(name: str, *after: tuple[str, str]) -> Container:
     depends_on = tuple(Dependency(other, condition) for other, condition in after)  # type: ignore[arg-type]
-    return Container(name, "image", True, (), {}, (), (), depends_on)
+    return Container(name, "image", True, (), (), {}, (), (), depends_on)
 
 
 INLET = container("inlet")
