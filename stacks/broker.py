@@ -127,7 +127,9 @@ class Broker(cdk.Stack):
         launch.may("s3:ListBucket", on=[storage.lists.bucket_arn])
         # It signs the task's own reading and uploading, so it must be allowed to do both.
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/request.json")], because=_NAMES)
-        launch.may("s3:PutObject", on=[objects(storage.handoff, "handoff/*")], because=_NAMES)
+        # Not all of the hand-off: envelopes are for `redeem` to write.
+        handed = [f"handoff/*/{name}" for name in ("request.json", "inlet.env", "outlet.env")]
+        launch.may("s3:PutObject", on=[objects(storage.handoff, each) for each in handed], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/envelope.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.claims, "claims/*/claim.json")], because=_NAMES)

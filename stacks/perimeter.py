@@ -93,6 +93,7 @@ class Perimeter(cdk.Stack):
         output(self, "GatewayAddresses", ",".join(self.gateway_addresses))
         output(self, "GatewayPublicAddresses", cdk.Fn.join(",", self.public_addresses))
         output(self, "GatewayS3Endpoint", self.gateway_s3.vpc_endpoint_id)
+        output(self, "ScanS3Endpoint", self.s3.vpc_endpoint_id)
         output(self, "GatewayLeaf", self.gateway_keys.leaf.secret_arn)
         output(self, "GatewayAuthorities", self.gateway_keys.authorities.parameter_name)
         output(self, "TicketKeys", self.gateway_keys.ticket_keys.parameter_name)

@@ -88,6 +88,7 @@ class Settings:
     targets: tuple[str, ...] = ()
     regions: tuple[str, ...] = ("us-east-1",)
     external_id: str = ""
+    scan_s3_endpoint: str = ""
     scanning_account: str = ""
     gateway_addresses: tuple[str, ...] = ()
     gateway_s3_endpoint: str = ""
@@ -244,6 +245,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "targets": _texts,
     "regions": _texts,
     "external_id": _text,
+    "scan_s3_endpoint": _text,
     "scanning_account": _text,
     "gateway_addresses": _texts,
     "gateway_s3_endpoint": _text,
@@ -335,6 +337,7 @@ _RULES: dict[str, Rule] = {
     "external_id": _shaped(_EXTERNAL_ID, "16 to 128 letters, digits and hyphens", may_be=("",)),
     "scanning_account": _shaped(_ACCOUNT, "an account id of twelve digits", may_be=("",)),
     "gateway_addresses": _addresses,
+    "scan_s3_endpoint": _shaped(_ENDPOINT, "the id of an endpoint (vpce-…)", may_be=("",)),
     "gateway_s3_endpoint": _shaped(_ENDPOINT, "the id of an endpoint (vpce-…)", may_be=("",)),
     "organizational_units": _shaped(_UNIT, "ids of organizational units (ou-…) or the root (r-…)"),
 }

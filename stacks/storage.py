@@ -9,9 +9,10 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from glovebox.sites.item import SUMMARY_ATTRIBUTES
-from glovebox_constructs.buckets import LogBucket, PrivateBucket, UploadOnlyBucket
+from glovebox_constructs.buckets import LogBucket, PrivateBucket, UploadOnlyBucket, add_policy
 from glovebox_constructs.policies import statements
 from glovebox_constructs.tables import EncryptedTable, text
+from stacks.names import REDEEM_ROLE
 from stacks.outputs import output
 from stacks.settings import Settings
 
@@ -47,7 +48,12 @@ class Storage(cdk.Stack):
         self._index_of_targets()
         self.logs = LogBucket(self, "Logs", disposable=settings.disposable, forget_after=LOG_LIFE)
         self.lists = self._bucket("Lists", versioned=True, forget_old_versions_after=OLD_VERSION_LIFE)
-        self.handoff = self._bucket("HandOff", forget_after=HANDOFF_LIFE, policies=("handoff_bucket_policy",))
+        self.handoff = self._bucket(
+            "HandOff",
+            forget_after=HANDOFF_LIFE,
+            policies=("handoff_bucket_policy",),
+            places={"RedeemRole": f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/{REDEEM_ROLE}"},
+        )
         self.results = UploadOnlyBucket(
             self,
             "Results",
@@ -62,6 +68,8 @@ class Storage(cdk.Stack):
         self.claims = self._bucket(
             "Claims", forget_after=CLAIM_LIFE, events=True, policies=("claims_bucket_policy",)
         )
+        if settings.scan_s3_endpoint:
+            self._bind_to_the_scan_network(settings.scan_s3_endpoint)
         self._say_what_there_is()
 
     def _key(self) -> kms.Key:
@@ -149,6 +157,12 @@ class Storage(cdk.Stack):
             policies=("public_bucket_policy",),
             places={"Account": cdk.Aws.ACCOUNT_ID, "Partition": cdk.Aws.PARTITION},
         )
+
+    def _bind_to_the_scan_network(self, endpoint: str) -> None:
+        """By a setting, because the endpoint's own policy names these buckets: it stands after them."""
+        for bucket in (self.results, self.claims):
+            add_policy(bucket, "uploads_from_scans_policy", ScanEndpoint=endpoint)
+        add_policy(self.handoff, "reading_from_scans_policy", ScanEndpoint=endpoint)
 
     def _say_what_there_is(self) -> None:
         tables: dict[str, dynamodb.ITable] = {

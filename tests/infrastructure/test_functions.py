@@ -68,7 +68,9 @@ MAY = {
         },
         "s3:PutObject": {
             "Claims.Arn/claims/*/claim.json",
-            "HandOff.Arn/handoff/*",
+            "HandOff.Arn/handoff/*/request.json",
+            "HandOff.Arn/handoff/*/inlet.env",
+            "HandOff.Arn/handoff/*/outlet.env",
             "Results.Arn/results/*",
         },
         "s3:ListBucket": {"Lists.Arn"},

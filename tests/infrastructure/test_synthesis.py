@@ -35,6 +35,7 @@ OUTPUTS = {
         "GatewayLeaf",
         "GatewayPublicAddresses",
         "GatewayS3Endpoint",
+        "ScanS3Endpoint",
         "KeysFunction",
         "TicketKeys",
     },

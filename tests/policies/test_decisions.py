@@ -258,6 +258,31 @@ OF_CLAIMS = [
     _claim("a claim with a list", False, s3__x_amz_acl="public-read"),
     _claim("a claim over plain HTTP", False, aws__SecureTransport="false"),
 ]
+SEALED = f"{BUCKET}/handoff/s/1/envelope.json"
+ONCE = {**BY_HEADER, "s3:if-none-match": "*"}
+
+
+def _envelope(says: str, allowed: bool, who: str, context: dict[str, str]) -> Case:
+    return Case(says, allowed, HANDOFF, "s3:PutObject", SEALED, _as(who, **context), who)
+
+
+OF_ENVELOPES = [
+    _envelope("an envelope of redeem", True, REDEEM, ONCE),
+    _envelope("an envelope of redeem that would overwrite", False, REDEEM, BY_HEADER),
+    _envelope("an envelope of launch", False, LAUNCH, ONCE),
+    _envelope("an envelope of a role of that name elsewhere", False, REDEEM.replace(ACCOUNT, STRANGER), ONCE),
+]
+OURS, THEIRS = {"aws:SourceVpce": "vpce-ours"}, {"aws:SourceVpce": "vpce-theirs"}
+UPLOADS, READS = (*RESULTS, "uploads_from_scans_policy"), (*HANDOFF, "reading_from_scans_policy")
+FRESH = {**BY_URL, "s3:signatureAge": "60000"}
+FROM_SCANS = [
+    Case("a form out of the scan network", True, UPLOADS, context={**FORM, **OURS}),
+    Case("a form out of another network", False, UPLOADS, context={**FORM, **THEIRS}),
+    Case("a form out of the internet", False, UPLOADS, context=FORM),
+    Case("an address in the scan network", True, READS, "s3:GetObject", REQUEST, {**FRESH, **OURS}),
+    Case("an address in the internet", False, READS, "s3:GetObject", REQUEST, FRESH),
+    Case("the hand-off read by a function", True, READS, "s3:GetObject", REQUEST, BY_HEADER),
+]
 CASES = [
     Case("a form below results/", True, RESULTS, context=FORM),
     Case("a form that names no key", False, RESULTS, context=_without(FORM, ENCRYPTION[1])),
@@ -293,13 +318,17 @@ CASES = [
     Case("writing the hand-off as launch does", True, HANDOFF, resource=REQUEST, context=BY_HEADER),
     Case("writing the hand-off by an address", False, HANDOFF, resource=REQUEST, context=BY_URL),
     *OF_CLAIMS,
+    *OF_ENVELOPES,
+    *FROM_SCANS,
     *THROUGH_ENDPOINTS,
     *OF_AUDIT_SESSIONS,
 ]
 PLACES: dict[str, Values] = {
     "bucket_policy": {"Bucket": BUCKET},
     "results_bucket_policy": {"Bucket": BUCKET, "Key": KEY},
-    "handoff_bucket_policy": {"Bucket": BUCKET},
+    "handoff_bucket_policy": {"Bucket": BUCKET, "RedeemRole": REDEEM},
+    "uploads_from_scans_policy": {"Bucket": BUCKET, "ScanEndpoint": "vpce-ours"},
+    "reading_from_scans_policy": {"Bucket": BUCKET, "ScanEndpoint": "vpce-ours"},
     "claims_bucket_policy": {"Bucket": BUCKET},
     "s3_endpoint_policy": {
         "Account": ACCOUNT,
