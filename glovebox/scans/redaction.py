@@ -16,8 +16,12 @@ MAX_REMEMBERED: Final = 1_024
 REMEMBERED: Final = 4_096
 """Such texts, 16 MB at the very most."""
 
-_NAME: Final = r"(?i:passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)[ _-]?key)"
-_NAMED: Final = re.compile(_NAME)
+_NAME: Final = (
+    r"(?i:passw(?:or)?d|passphrase|secret|token|credential|(?:api|access|private)[ _-]?key)"
+    r"(?i:[ _-]?(?:access[ _-]?)?key|[_-]?(?:value|string|text|hash))?[0-9]{0,4}"
+)
+"""How names of secrets end; what only begins so is about them: `secretsmanager:ListSecrets`, `HttpTokens`."""
+_NAMED: Final = re.compile(_NAME + r"\Z")
 _MAY_BE: Final = re.compile(
     r"[:=?]|A[KS]IA|eyJ|IQoJ|F[wQ]oG|gh[a-z]_|github_|xox|AIza|k_live_|glpat-|-----BEGIN"
 )
@@ -27,9 +31,9 @@ _SECRETS: Final = re.compile(
     r"(?P<arn>arn:aws[a-z-]{0,16}:(?:(?!://)[^\s\"',;])*+)"
     # RFC 3986, 3.2.1 and 3.4: a user with his password, and queries, which sign and which hold tokens.
     r"|(?P<user>://[^\s\"'<>/?#\\]*@)"
-    r"|(?P<query>(?<=[\w/])\?[\w%][^\s\"'<>]*+)"
-    r"|(?P<header>(?i:authorization|cookie)[\"']?\s{0,4}[:=])[^\r\n]*+"
-    r"|(?P<name>" + _NAME + r"[\w-]{0,40}+[\"'\]]?+\s{0,4}+(?:=>|[:=])\s{0,4}+)"
+    r"|(?P<query>(?<=[\w/])\?[\w%][^\s\"'<>#]*+)"
+    r"|(?P<header>(?i:authorization|cookie)[\"']?\s{0,4}:)[^\r\n]*+"
+    r"|(?P<name>" + _NAME + r"[\"'\]]?+[ \t]{0,4}+(?:=>|[:=])[ \t]{0,4}+)"
     r"(?![\"']?arn:aws)(?:\"[^\"]*+\"?|'[^']*+'?|[^\s\"'<>]++)"
     # Access key ids and session tokens of AWS, JSON in base64 (RFC 7519 and our own tickets), other vendors'.
     r"|A[KS]IA[A-Z0-9]{12,}+|(?:IQoJ|F[wQ]oG)[A-Za-z0-9+/=]{40,}+"

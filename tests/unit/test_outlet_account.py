@@ -33,7 +33,7 @@ from tests.prowler import ACCOUNT, BINDING, item, report
 
 ROOT = Path(__file__).resolve().parents[2]
 MOST = 1 << 20
-ADDRESS_SPACE = 600 << 20
+ADDRESS_SPACE = 512 << 20
 """The report twice, 250 MB for Python with its libraries and their mappings, and room for a few items."""
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the containers are Linux's")
 

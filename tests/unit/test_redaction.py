@@ -32,6 +32,8 @@ SECRETS = [
     "X-Amz-Security-Token: hidden",
     "Authorization: AWS4-HMAC-SHA256 Credential=hidden, Signature=hidden",
     "Cookie: a=hidden; b=hidden",
+    "client_secret_value=hidden",
+    "secretKey2: hidden",
     PEM,
     PEM.partition("-----END")[0],
 ]
@@ -49,6 +51,7 @@ INNOCENT = [
     "IAM password policy requires a token, or a secret of 14 characters.",
     "2026-11-22T11:46:53.032165",
     "token.actions.githubusercontent.com:sub",
+    "The role may secretsmanager:GetSecretValue; HttpTokens: required, PasswordPolicy={RequireSymbols=true}",
     "An error occurred (AccessDenied) when calling the GetRole operation: arn:aws:sts::123456789012:x is not",
 ]
 WORDS = st.text(st.characters(codec="utf-8"), max_size=20)
