@@ -37,6 +37,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     console().print(table)
 
 
+def line(console: Console, text: str) -> None:
+    """Text as it is: whoever pipes it wants whole lines, and none of it is markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """One value, indented, to standard output."""
     import msgspec

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.dates import iso
 from glovebox.errors import ConfigurationError, UpstreamError
@@ -100,6 +101,10 @@ class LocalCloud:
     @property
     def store(self) -> DynamoScanStore:
         return DynamoScanStore(self.aws.client("dynamodb"), self.deployment.output("ScansTable"))
+
+    @property
+    def findings(self) -> DynamoFindingStore:
+        return DynamoFindingStore(self.aws.client("dynamodb"), self.deployment.output("FindingsTable"))
 
     def upload_list(self, hosts: bytes) -> None:
         """Put the host list where the schedule looks for it, byte for byte."""
