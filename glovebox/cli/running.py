@@ -82,9 +82,7 @@ def say_accounts(console: Console, cloud: LocalCloud, view: View, *, scanner: Pr
     from glovebox.scans.model import ScanState
 
     run = view.run
-    table = Table(
-        "severity", title=f"Run {run.run_id}: {run.state.value}, findings of {run.accounts} account(s)"
-    )
+    table = Table("severity", title=f"Run {run.run_id}: {run.state.value}")
     states = [state.value for state in State]
     for state in states:
         table.add_column(state, justify="right")
@@ -99,7 +97,7 @@ def say_accounts(console: Console, cloud: LocalCloud, view: View, *, scanner: Pr
     for scan in view.scans:
         line(console, f"  {scan.scan_id}: {scan.state.value} in {_seconds(scan)} s")
     _say_reasons(console, view)
-    line(console, "  To read them: glovebox --local findings")
+    line(console, "  The findings: glovebox findings --local")
     good = {ScanState.COMPLETED} | ({ScanState.PARTIAL} if scanner == "prowler" else set())
     return bool(view.scans) and all(scan.state in good for scan in view.scans) and view.over
 

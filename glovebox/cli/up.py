@@ -41,9 +41,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "up",
         help="run the whole platform on this machine",
         description=(
-            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list and scan an account "
-            "of the emulator's once through the whole flow, and serve page, API and files. Without --hosts it "
-            "audits a fleet of servers of its own, so it needs no network. It never talks to AWS."
+            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list and scan an "
+            "account of the emulator's once through the whole flow, and serve page, API and files. Without "
+            "--hosts it audits a fleet of servers of its own, so it needs no network. It never talks to AWS."
         ),
     )
     parser.add_argument("--hosts", type=Path, metavar="FILE", help="a host list of your own, one host a line")

@@ -1,8 +1,8 @@
-"""AWS under its own names, on the lab's internet: what the gateway reaches when a scanner asks about an account.
+"""AWS under its own names, on the lab's internet: what the gateway reaches when a scanner asks something.
 
 The emulator knows a service by the name that it was asked under, and checks the signature over it, so a
-request goes on as it came.  Whose it is, the gateway has judged; that nobody else comes this way is seen here,
-as an audit role sees it by `aws:SourceIp`.
+request goes on as it came.  Whose it is, the gateway has judged; that nobody else comes this way is seen
+here, as an audit role sees it by `aws:SourceIp`.
 """
 
 from __future__ import annotations
