@@ -74,6 +74,11 @@ class Task:
         done = subprocess.run(self._scanner(harms, options), timeout=SECONDS, check=False)
         return done.returncode
 
+    def scripted(self, script: str, options: Sequence[str]) -> int:
+        """Another script for the shell of the scanner's image; its exit code."""
+        command = self._shell(script, options)
+        return subprocess.run(command, timeout=SECONDS, check=False).returncode
+
     def start_scanner(self, *harms: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self._scanner(harms, ()))
 
@@ -95,11 +100,13 @@ class Task:
         source = shlex.quote(Path(scanner.__file__).read_text())
         sourced = "[ ! -r /glovebox/in/environment ] || . /glovebox/in/environment"
         script = f"{sourced}; exec python3 -c {source} {shlex.join(harms)}"
+        return self._shell(script, options)
+
+    def _shell(self, script: str, options: Sequence[str]) -> list[str]:
         mounts = ("in:/glovebox/in:ro", "out:/glovebox/out", "scratch:/tmp")
+        command = ('["/bin/sh","-c"]', script)
         # An image with Python and nothing else of use to it.
-        return self._podman(
-            "drill", mounts, UPSTREAM, ('["/bin/sh","-c"]', script), (f"--memory={MEMORY}", *options)
-        )
+        return self._podman("drill", mounts, UPSTREAM, command, (f"--memory={MEMORY}", *options))
 
     def _ran(
         self, image: str, mounts: Sequence[str], user: str, command: Sequence[str], given: Mapping[str, str]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from glovebox.envelopes.names import CLAIM_BYTES
+from glovebox_constructs.prowler_script import prowler_script
 from tests.airlock_account import REPORT_KEY, account_request, redeeming
 from tests.containers.task import MOST, SIGNATURE, Ground, Task, ground
 from tests.envelopes import SECRET, ticket
@@ -81,6 +82,28 @@ def test_under_podman_a_hostile_scanner_sees_its_own_credentials_and_nothing_of_
     assert len(attempts) == 13
     assert not [name for name, body in attempts.items() if body == b"done"]
     assert {path.name: path.read_bytes() for path in (task.folder / "in").iterdir()} == before
+
+
+PROWLER = """#!/bin/sh
+[ -r "$AWS_SHARED_CREDENTIALS_FILE" ] && [ -n "$HTTPS_PROXY" ] && touch "$HOME/scratch-is-mine" || exit 9
+echo '[{"a": 1}]' >/glovebox/out/report.ocsf.json
+echo '{"level": "ERROR", "message": "odd"}' >/glovebox/out/scanner.log
+exit 3
+"""
+"""In place of the real one, which no registry here has: what it needs to read and to write, and a bad end."""
+
+
+def test_under_podman_the_task_definitions_script_runs_between_inlet_and_outlet_as_its_own_user(
+    task: Task,
+) -> None:
+    assert task.inlet().returncode == 0
+    program = task.folder / "scratch" / "prowler"
+    program.write_text(PROWLER)
+    program.chmod(0o755)
+    assert task.scripted(prowler_script(), ["--env=PATH=/tmp:/usr/bin:/bin"]) == 3
+    manifest = task.manifest()
+    assert (manifest.scanner_exit, manifest.report_lines, manifest.reason) == (3, 1, "")
+    assert [(each.what, each.count) for each in manifest.logged_errors] == [("other", 1)]
 
 
 def test_what_is_planted_is_found_so_that_finding_nothing_means_something(tmp_path: Path) -> None:
