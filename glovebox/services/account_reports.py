@@ -82,10 +82,12 @@ class AccountReports:
         """
         scan = claim.scan
         assert scan.account is not None  # noqa: S101 - the caller asks for the kind
-        report = report_of(self.results, claim, "account")
         told = recorded(self.findings, _target(scan.account), scan.scan_id)
-        if told is None:
-            told = self._record(claim, scan.account, report)
+        report = None
+        # A record may also be of a former attempt, whose ingest died before it could say so.
+        if told is None or claim.manifest.report_uploaded:
+            report = report_of(self.results, claim, "account")
+            told = told or self._record(claim, scan.account, report)
         if told.quality is Quality.UNTRUSTED:
             # Said before the scan ends, so that a crash between the two says it twice and never not at all.
             log.error(
@@ -168,7 +170,7 @@ class AccountReports:
 
     # ------------------------------------------------------------ concluding
 
-    def _conclude(self, scan: Scan, told: ScanRecord, manifest: Manifest, report: Uploaded) -> None:
+    def _conclude(self, scan: Scan, told: ScanRecord, manifest: Manifest, report: Uploaded | None) -> None:
         def ended(found: Scan) -> Scan:
             now = self.clock()
             with_counts = replace(
@@ -176,8 +178,8 @@ class AccountReports:
                 counts=told.steps,
                 rejected=bounded(told.examples),
                 rejected_count=sum(told.refused.values()),
-                report_key=report.key,
-                report_version=report.version.version_id,
+                report_key=report.key if report else None,
+                report_version=report.version.version_id if report else None,
             )
             state, reason = _STATES[told.quality], _sentence(told.reasons) or None
             return replace(

@@ -17,6 +17,7 @@ from glovebox.scans.model import LoggedErrors, Manifest, ScanState, report_key
 from glovebox.scans.state import Scan
 from glovebox.services import account_reports
 from glovebox.services.account_reports import CONFLICT_WAITS
+from glovebox.services.watch import INGEST_SECONDS
 from tests.account_flow import TARGET, buckets, logged, one_scan, order, take, upload
 from tests.findings import small_findings
 from tests.flow import Event, Flow
@@ -363,6 +364,23 @@ def test_a_crash_after_the_commit_is_settled_and_concluded_by_the_next_try(
     after = flow.store.scan(scan.scan_id)
     assert (after.state, after.counts) == (ScanState.COMPLETED, {"new": 1})
     assert len(all_findings(flow)) == 1
+
+
+def test_what_a_lost_ingest_had_recorded_counts_though_the_next_attempt_brings_no_report(
+    flow: Flow, disturbed: Disturbed
+) -> None:
+    scan = one_scan(flow)
+    event = upload(flow, scan, buckets(1))
+    disturbed.dies_after = True
+    with pytest.raises(UpstreamError):
+        flow.ingest.handle(event)
+    flow.clock.pass_seconds(INGEST_SECONDS + 1)
+    flow.watch.handle({"tick": True})
+    assert flow.store.scan(scan.scan_id).attempt == 2
+    told = Manifest(scan_id=scan.scan_id, attempt=2, report_uploaded=False, reason="none", scanner_exit=0)
+    flow.ingest.handle(flow.announce(scan.scan_id, told, 2))
+    after = flow.store.scan(scan.scan_id)
+    assert (after.state, after.counts) == (ScanState.COMPLETED, {"new": 1})
 
 
 def test_shards_that_commit_at_once_are_waited_for(flow: Flow, disturbed: Disturbed) -> None:
