@@ -71,13 +71,16 @@ class Task:
 
     def scanner(self, *harms: str, options: Sequence[str] = ()) -> int:
         """The hostile scanner by the same entry point that an upstream image gets; its exit code."""
-        done = subprocess.run(self._scanner(harms, options), timeout=SECONDS, check=False)
-        return done.returncode
+        return self._ended(self._scanner(harms, options))
 
     def scripted(self, script: str, options: Sequence[str]) -> int:
         """Another script for the shell of the scanner's image; its exit code."""
-        command = self._shell(script, options)
-        return subprocess.run(command, timeout=SECONDS, check=False).returncode
+        return self._ended(self._shell(script, options))
+
+    def _ended(self, command: Sequence[str]) -> int:
+        # Podman leaves a note called `oom` where it stands when a container is killed.
+        done = subprocess.run(command, timeout=SECONDS, check=False, cwd=self.folder.parent)
+        return done.returncode
 
     def start_scanner(self, *harms: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(self._scanner(harms, ()))
