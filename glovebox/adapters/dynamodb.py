@@ -5,21 +5,17 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-
 from glovebox.adapters.aws import calling
+from glovebox.adapters.dynamodb_values import Wire, value_of, wire_of
 from glovebox.errors import UpstreamError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Item = Mapping[str, object]
-# boto3's own type of a serialised item: a different dictionary for each of ten kinds of value.
-Wire = dict[str, Any]
 Sleep = Callable[[float], None]
 T = TypeVar("T")
 
@@ -29,17 +25,14 @@ READ_BATCH = 100
 BATCH_TRIES = 8
 """With doubling waits from 50 ms: about ten seconds of throttling before we give up."""
 
-_serialize = TypeSerializer().serialize
-_deserialize = TypeDeserializer().deserialize
-
 
 def to_wire(item: Item) -> Wire:
-    """Plain values (text, whole numbers, truth values, lists, maps) as DynamoDB writes them."""
-    return {name: _serialize(value) for name, value in item.items()}
+    """Plain values as DynamoDB writes them (`wire_of`)."""
+    return {name: wire_of(value) for name, value in item.items()}
 
 
 def from_wire(item: Mapping[str, Any]) -> dict[str, object]:
-    return {name: _plain(_deserialize(value)) for name, value in item.items()}
+    return {name: value_of(value) for name, value in item.items()}
 
 
 def in_chunks(things: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -104,13 +97,3 @@ def _waits() -> Iterator[float]:
     """Seconds, doubling and a little random, so that throttled writers do not march in step."""
     for turn in range(BATCH_TRIES):
         yield 0.05 * 2**turn * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, protects nothing
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

@@ -32,7 +32,8 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from glovebox.adapters.aws import calling, error_code
-from glovebox.adapters.dynamodb import READ_BATCH, Item, Sleep, Wire, from_wire, in_chunks, read_all, to_wire
+from glovebox.adapters.dynamodb import READ_BATCH, Item, Sleep, from_wire, in_chunks, read_all, to_wire
+from glovebox.adapters.dynamodb_values import Wire
 from glovebox.adapters.findings_items import (
     Blob,
     Head,

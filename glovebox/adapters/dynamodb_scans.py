@@ -16,7 +16,8 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from glovebox.adapters.aws import calling, error_code
-from glovebox.adapters.dynamodb import Item, Sleep, Wire, from_wire, to_wire
+from glovebox.adapters.dynamodb import Item, Sleep, from_wire, to_wire
+from glovebox.adapters.dynamodb_values import Wire
 from glovebox.errors import ConflictError, NotFoundError, UpstreamError
 from glovebox.scans.model import RUN_SORT_KEY, run_id_of
 from glovebox.scans.state import Run, Scan

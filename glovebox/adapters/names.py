@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-import aiodns
-
 from glovebox.errors import UpstreamError
-from glovebox.siteaudit.dns import Resolver
 from glovebox.siteaudit.resolution import Resolution
 from glovebox.siteaudit.settings import AuditSettings
 
@@ -27,6 +24,11 @@ class DnsNames:
         return asyncio.run(self._resolve(hosts))
 
     async def _resolve(self, hosts: Sequence[str]) -> Mapping[str, Resolution]:
+        # Here and not above: who launches scans of accounts asks nobody, and starts a tenth sooner without.
+        from aiodns.error import DNSError
+
+        from glovebox.siteaudit.dns import Resolver
+
         places = asyncio.Semaphore(MAX_QUESTIONS)
         async with Resolver(self._settings) as resolver:
 
@@ -36,7 +38,7 @@ class DnsNames:
 
             try:
                 answers = await asyncio.gather(*map(ask, hosts))
-            except aiodns.error.DNSError as error:
+            except DNSError as error:
                 raise UpstreamError(
                     f"The resolver failed: {error.args[1]}.", fix="See the resolver."
                 ) from error

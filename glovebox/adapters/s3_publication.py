@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
+from s3transfer.manager import TransferManager
+
 from glovebox.adapters.aws import calling
 from glovebox.sites.ports import PublishedFile
 from glovebox.sites.publication import PUBLISHED_PREFIX
@@ -22,12 +24,9 @@ class S3Publication:
 
     def put(self, key: str, body: IO[bytes], content_type: str) -> None:
         with calling("Writing a publication"):
-            self._client.upload_fileobj(
-                body,
-                self._bucket,
-                key,
-                ExtraArgs={"ContentType": content_type, "CacheControl": "public, max-age=86400"},
-            )
+            told = {"ContentType": content_type, "CacheControl": "public, max-age=86400"}
+            with TransferManager(self._client) as transfers:
+                transfers.upload(body, self._bucket, key, extra_args=told).result()
 
     def zips(self) -> Sequence[PublishedFile]:
         found: list[PublishedFile] = []
