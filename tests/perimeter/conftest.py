@@ -12,6 +12,7 @@ from glovebox.lab.lab import Lab
 from glovebox.lab.synthesis import perimeter
 from glovebox.lab.template import Network
 from tests.perimeter.gateway import Gateway, build_image, running_gateway
+from tests.perimeter.inside import Inside, running_inside
 
 Reach = Callable[[Lab, str, str, int], str]
 _CONNECT = """
@@ -60,4 +61,11 @@ def gateway_image() -> None:
 def gateway(gateway_image: None) -> Iterator[Gateway]:
     """The real gateway on loopback, started once for the tests that only use it."""
     with running_gateway() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """The local cloud, its tasks in boxes inside the perimeter."""
+    with running_inside(tmp_path_factory.mktemp("inside")) as running:
         yield running

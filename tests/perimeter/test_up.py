@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
 import json
 import os
 import signal
@@ -26,56 +25,20 @@ from glovebox.lab.plan import EVIL_ADDRESS, GATEWAY, INTERNET, NEIGHBOUR, SCANNE
 from glovebox.local import perimeter as building
 from glovebox.local.agent import MAX_TASKS
 from glovebox.local.aws import ACCOUNT, REGION
-from glovebox.local.cloud import CHECKOUT, LocalCloud, Plan, running_cloud
+from glovebox.local.cloud import CHECKOUT
 from glovebox.local.endpoint import Buckets, signed_for_buckets
-from glovebox.local.engines import ProcessEngine
-from glovebox.local.perimeter import Perimeter, require_perimeter
-from glovebox.local.progress import View, follow
+from glovebox.local.perimeter import require_perimeter
+from glovebox.local.progress import View
 from glovebox.scans.model import RunState, SiteScanRequest, SiteTarget
 from glovebox.siteaudit.direct import direct_network
+from tests.perimeter.inside import RUN_SECONDS, Inside
 
 lab = pytest.mark.lab
 
-TRAITS = ("good", "expired", "incomplete-aia", "redirect-loop", "refused", "nxdomain")
-"""Quick ones of each kind; `test_site_audit` takes them all through a gateway."""
-RUN_SECONDS = 90.0
 TIMES = frozenset({"auditedAt", "durationMs", "requestTime", "date", "Date"})
 UNSAID = ".dns.ipv6"
 """The way out has no IPv6, so nothing is said about it."""
 HOSTILE = Path(__file__).with_name("hostile_task.py")
-
-
-@dataclass(frozen=True)
-class Inside:
-    """The local cloud inside its perimeter, and what runs instead of the auditor."""
-
-    cloud: LocalCloud
-    perimeter: Perimeter
-    folder: Path
-    commands: dict[str, Sequence[str]]
-
-    def completed(self, run_id: str) -> View:
-        deadline = time.monotonic() + RUN_SECONDS
-        views = list(itertools.takewhile(lambda _: time.monotonic() < deadline, follow(self.cloud, run_id)))
-        return views[-1]
-
-
-@pytest.fixture(scope="module")
-def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    folder = tmp_path_factory.mktemp("inside")
-    commands: dict[str, Sequence[str]] = {}
-    plan = Plan(
-        folder=folder,
-        engine=ProcessEngine(CHECKOUT),
-        shard_hosts=4,
-        keep=True,
-        perimeter=True,
-        traits=TRAITS,
-        commands=commands,
-    )
-    with running_cloud(plan) as cloud:
-        assert cloud.perimeter is not None
-        yield Inside(cloud, cloud.perimeter, folder, commands)
 
 
 @pytest.fixture(scope="module")
