@@ -115,7 +115,7 @@ class AuditRole(cdk.Stack):
         return role
 
     def _plant_canary(self) -> None:
-        """What a scan must report as bad (`glovebox/findings/canaries.py`), and what is of no use to anybody."""
+        """What scans must report as bad (`glovebox/findings/canaries.py`), and what is of use to nobody."""
         statement = {
             "Effect": "Allow",
             "Principal": {"Service": "ec2.amazonaws.com"},

@@ -66,6 +66,7 @@ class Scanners(cdk.Stack):
         output(self, "TaskDefinition", self.siteaudit.arn)
         output(self, "ProwlerTaskDefinition", self.prowler.arn)
         output(self, "DrillTaskDefinition", self.drill.arn)
+        output(self, "ProwlerRepository", self.images.repositories["prowler"].repository_uri)
         output(self, "BuildProject", self.images.project.ref)
 
     @property

@@ -382,6 +382,14 @@ def test_every_function_hands_over_what_it_cannot_handle(assembly: Assembly) -> 
     assert configured == {f"{name}Function": "Failures.Arn" for name in UNITS}
 
 
+def test_no_function_lets_in_anybody_but_our_rules_and_the_api(assembly: Assembly) -> None:
+    """By a policy of its own; so whoever else invokes one was granted that himself."""
+    for permission in assembly.of("AWS::Lambda::Permission"):
+        principal = permission.properties["Principal"]
+        assert principal in {"events.amazonaws.com", "apigateway.amazonaws.com"}
+        assert permission.properties["SourceArn"]
+
+
 def test_other_functions_stand_in_no_network(assembly: Assembly) -> None:
     for name in UNITS.keys() - {"Ingest"}:
         assert "VpcConfig" not in _function(assembly, name).properties

@@ -70,6 +70,12 @@ def test_bundles_stand_on_the_c_library_of_their_lambda() -> None:
         ("python", "3.10"),
         ("bundlePlatform", "../x"),
         ("schedule", "every day"),
+        ("accountsSchedule", "every day"),
+        ("regionsPerScan", "0"),
+        ("serviceParts", "9"),
+        ("scanS3Endpoint", "vpc-0123456789abcdef0"),
+        ("images", '{"prowler": "5.46.0"}'),
+        ("targets", "111122223333"),
         ("listKey", ""),
         ("listKey", "my list.txt"),
         ("emails", "nobody"),
@@ -100,7 +106,7 @@ def test_bundles_stand_on_the_c_library_of_their_lambda() -> None:
 def test_what_makes_no_sense_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(ConfigurationError) as refusal:
         Settings.from_context({f"glovebox:{key}": value})
-    pair = {"certificate": "domain"}
+    pair = {"certificate": "domain", "targets": "externalId"}
     assert f"glovebox:{pair.get(key, key)}" in refusal.value.reason
     assert "docs/settings.md" in refusal.value.fix
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -193,6 +194,21 @@ def test_a_buckets_own_rules_stand_in_its_policy(assembly: Assembly, bucket: str
         condition = policy[sid].get("Condition", {})
         assert isinstance(condition, dict)
         assert condition.keys() == statement.get("Condition", {}).keys()
+
+
+def test_buckets_are_bound_to_the_scan_network_once_its_endpoint_is_known(
+    assembly: Assembly, tmp_path: Path
+) -> None:
+    bound = synthesize(tmp_path, Settings(scan_s3_endpoint="vpce-0123456789abcdef0"))
+    for bucket, sid in (
+        ("Results", "DenyUploadsFromElsewhere"),
+        ("Claims", "DenyUploadsFromElsewhere"),
+        ("HandOff", "DenyReadingByAddressFromElsewhere"),
+    ):
+        assert sid not in _policy(assembly, bucket)
+        condition = _policy(bound, bucket)[sid]["Condition"]
+        assert isinstance(condition, dict)
+        assert condition["StringNotEquals"] == {"aws:SourceVpce": "vpce-0123456789abcdef0"}
 
 
 def test_services_use_the_key_for_this_account_alone_by_what_they_tell_of_themselves(

@@ -28,7 +28,14 @@ OUTPUTS = {
         ),
         "KeyArn",
     },
-    "Scanners": {"Cluster", "TaskDefinition", "DrillTaskDefinition", "ProwlerTaskDefinition", "BuildProject"},
+    "Scanners": {
+        "Cluster",
+        "TaskDefinition",
+        "DrillTaskDefinition",
+        "ProwlerTaskDefinition",
+        "ProwlerRepository",
+        "BuildProject",
+    },
     "Perimeter": {
         "GatewayAddresses",
         "GatewayAuthorities",

@@ -41,6 +41,9 @@ def fits(value: z3.SeqRef, pattern: str) -> z3.BoolRef:
     """Whether a text fits a pattern of IAM, where `*` is any text and `?` any character."""
     if not set("*?") & set(pattern):
         return value == z3.StringVal(pattern)
+    if pattern.endswith("*") and not set("*?") & set(pattern[:-1]):
+        # As below, and sooner decided.
+        return z3.PrefixOf(z3.StringVal(pattern[:-1]), value)
     one = z3.AllChar(z3.ReSort(z3.StringSort()))
     parts = [z3.Star(one) if c == "*" else one if c == "?" else z3.Re(c) for c in pattern]
     return z3.InRe(value, z3.Concat(*parts) if len(parts) > 1 else parts[0])

@@ -128,7 +128,6 @@ def test_a_policy_that_lets_a_stranger_pass_is_refuted(
 def something_is_written_elsewhere(policies: Policies) -> z3.ModelRef | None:
     """A write to S3 that is neither a report's form nor a claim's address, signed by our own account."""
     request = Request()
-    writing = z3.Or(*(fits(request.action, each) for each in S3_WRITES))
     report = z3.And(fits(request.resource, "Results.Arn/results/*"), request.equals("s3:authType", "POST"))
     claim = z3.And(
         fits(request.resource, "Claims.Arn/claims/*/claim.json"),
@@ -141,9 +140,11 @@ def something_is_written_elsewhere(policies: Policies) -> z3.ModelRef | None:
         z3.Or(report, claim),
     )
     for policy in policies.values():
-        found = request.let_pass(policy, writing, z3.Not(proper))
-        if found is not None:
-            return found
+        # Each kind of write by itself, which z3 decides much sooner.
+        for writing in S3_WRITES:
+            found = request.let_pass(policy, fits(request.action, writing), z3.Not(proper))
+            if found is not None:
+                return found
     return None
 
 
