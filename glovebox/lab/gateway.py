@@ -16,7 +16,7 @@ from glovebox.lab.plan import ORIGIN_ADDRESS, Plan
 from glovebox.tickets.keys import KeySet
 from glovebox.tickets.signer import Signer
 from squid.authority import mint
-from squid.hosts import LISTS, hosts_of
+from squid.hosts import LISTS, bucket_regions, hosts_of
 from squid.render import render
 from squid.settings import GatewaySettings
 
@@ -112,7 +112,7 @@ def _settings(plan: Plan, python: str) -> GatewaySettings:
     return GatewaySettings(
         scan_subnets=(str(network[plan.scan_vpc]),),
         allow_list=str(_CODE / "squid" / ALLOW_LIST),
-        bucket_regions=(REGION,),
+        bucket_regions=bucket_regions(hosts()),
         region=REGION,
         tripwires=str(_CODE / "squid/tripwires.txt"),
         error_pages=str(_CODE / "squid/errors"),

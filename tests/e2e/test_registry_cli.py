@@ -17,6 +17,7 @@ from glovebox.findings import recording
 from glovebox.findings.model import State
 from glovebox.local.aws import ACCOUNT as SCANNING
 from glovebox.local.connection import FILE
+from glovebox.local.target import TARGET as SCANNED
 from tests.e2e.conftest import Platform
 from tests.findings import START, TARGET, judgement, observation
 from tests.prowler import ACCOUNT, COVERAGE
@@ -46,7 +47,7 @@ def test_targets_teams_and_owners_are_kept_in_the_deployment(run: Command) -> No
     assert run("targets", "add", ACCOUNT)[0] == REFUSED
     assert run("targets", "add", SCANNING)[0] == REFUSED
     assert run("owners", "add", "--team", "payments", "--ou", "Root")[0] == OK
-    [told] = json.loads(run("targets", "list", "--json")[1])
+    [told] = [each for each in json.loads(run("targets", "list", "--json")[1]) if each["id"] == ACCOUNT]
     assert (told["id"], told["team"], told["teamBecause"]) == (ACCOUNT, "payments", "ou:Root")
     assert run("teams", "remove", "payments")[0] == REFUSED
     assert run("targets", "import", "--from-organizations")[0] == BAD_INPUT
@@ -56,7 +57,8 @@ def test_targets_teams_and_owners_are_kept_in_the_deployment(run: Command) -> No
         ("teams", "remove", "payments"),
     ):
         assert run(*arguments)[0] == OK
-    assert json.loads(run("targets", "list", "--json")[1]) == []
+    left = json.loads(run("targets", "list", "--json")[1])
+    assert [each["id"] for each in left] == [SCANNED], "the local cloud's own"
 
 
 def test_findings_are_shown_and_accepted_in_the_deployment(run: Command) -> None:
@@ -71,14 +73,15 @@ def test_findings_are_shown_and_accepted_in_the_deployment(run: Command) -> None
         coverage=COVERAGE,
         now=START,
     )
-    found = json.loads(run("findings", "--format", "json")[1])
+    of_account = ("--account", ACCOUNT)
+    found = json.loads(run("findings", *of_account, "--format", "json")[1])
     assert {each["resource"] for each in found} == {observation(1).resource, observation(2).resource}
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
     choice = ("--reason", "known", "--owner", "ana", "--until", until)
     assert run("findings", "accept", found[0]["id"], *choice)[0] == OK
-    [accepted] = json.loads(run("findings", "--state", "accepted", "--format", "json")[1])
+    [accepted] = json.loads(run("findings", *of_account, "--state", "accepted", "--format", "json")[1])
     assert accepted["acceptance"]["reason"] == "known"
     assert run("findings", "withdraw", found[0]["id"])[0] == OK
     assert run("findings", "withdraw", found[0]["id"])[0] == REFUSED
-    [ocsf, _] = json.loads(run("findings", "--format", "ocsf")[1])
+    [ocsf, _] = json.loads(run("findings", *of_account, "--format", "ocsf")[1])
     assert ocsf["unmapped"]["glovebox"]["state"] in {State.NEW, State.OPEN}
