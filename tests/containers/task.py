@@ -37,7 +37,8 @@ MOST = 32 << 20
 """Bytes of a report."""
 MEMORY = 256 << 20
 """Of the scanner; what it writes counts, since the disk is memory here."""
-PROCESSES = 64
+PROCESSES = 32
+"""Few enough Pythons that a fork bomb meets this limit and not the memory's."""
 SECONDS = 60
 SIGNATURE = "5ignature-0f-0urs-f0r-this-task"
 """In every address of ours, and nowhere else."""
