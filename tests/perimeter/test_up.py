@@ -29,7 +29,7 @@ from glovebox.local.cloud import CHECKOUT
 from glovebox.local.endpoint import Buckets, signed_for_buckets
 from glovebox.local.perimeter import require_perimeter
 from glovebox.local.progress import View
-from glovebox.scans.model import RunState, SiteScanRequest, SiteTarget
+from glovebox.scans.model import RunState, ScanState, SiteScanRequest, SiteTarget
 from glovebox.siteaudit.direct import direct_network
 from tests.perimeter.inside import RUN_SECONDS, Inside
 
@@ -135,6 +135,35 @@ def test_every_connection_is_a_tunnel_in_the_ledger_with_its_scan(inside: Inside
     assert {int(str(line["port"])) for line in lines} == listed
 
 
+# ---------------------------------------------------------------- an account
+
+
+@pytest.fixture(scope="module")
+def scanned(inside: Inside, audited: View) -> View:
+    return inside.completed(inside.cloud.scan_accounts().run_id)
+
+
+@lab
+def test_the_account_is_scanned_inside_the_perimeter(inside: Inside, scanned: View) -> None:
+    [scan] = scanned.scans
+    assert (scan.state, scan.attempt, scan.counts) == (ScanState.COMPLETED, 1, {"new": 6})
+    assert (scanned.problems, inside.perimeter.problems) == ([], [])
+
+
+@lab
+def test_the_account_is_asked_through_the_gateway_alone_with_the_scans_ticket(
+    inside: Inside, scanned: View
+) -> None:
+    of_scan = [each for each in inside.perimeter.ledger() if each.get("scan") == scanned.scans[0].scan_id]
+    passed = [each for each in of_scan if each["reason"] == "allowed" and each["method"] != "CONNECT"]
+    arrived = [json.loads(each) for each in inside.perimeter.lab.journal("aws").read_text().splitlines()]
+    requests = [each for each in arrived if each["event"] == "request"]
+    assert {each["client"] for each in requests} == {inside.perimeter.lab.plan.machines[GATEWAY].address}
+    asked = sorted((str(each["host"]), str(each["method"])) for each in passed)
+    assert asked == sorted((each["host"], each["method"]) for each in requests)
+    assert {host.partition(".")[0] for host, _ in asked} >= {"ec2", "iam", "kms", "s3", "sts"}
+
+
 # ---------------------------------------------------------------- a hostile scanner
 
 
@@ -183,7 +212,7 @@ def tried(inside: Inside, audited: View) -> Tried:
         "the run's folder": ["list", str(inside.folder)],
     }
     list(inside.perimeter.lab.news())
-    inside.commands["scanner"] = (
+    inside.commands["siteaudit"] = (
         os.path.realpath(sys.executable),
         "-c",
         HOSTILE.read_text(),
@@ -389,7 +418,7 @@ def test_a_machine_that_cannot_build_it_is_told_what_is_missing(monkeypatch: pyt
         require_perimeter()
 
 
-BUCKETS = Buckets("https://127.0.0.1:4566", "hand", "hand-results")
+BUCKETS = Buckets("https://127.0.0.1:4566", "hand", "hand-results", "hand-claims")
 AS_NAMED = "https://hand.s3.us-east-1.amazonaws.com/handoff/a/1/request.json?X-Amz-Signature=1"
 
 
