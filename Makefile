@@ -70,7 +70,7 @@ test: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler' $(PYTEST)
 
 test-prowler: setup $(PROWLER)/.ready
-	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py $(PYTEST)
+	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py tests/infrastructure/test_canary.py $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .
