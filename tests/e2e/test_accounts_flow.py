@@ -57,7 +57,7 @@ def items(platform: Platform) -> Items:
         ExpressionAttributeNames={"#target": "target"},
         ExpressionAttributeValues={":target": {"S": HELD_OF}},
     )  # fmt: skip
-    every = {str(item["item"]["S"]): dict(item) for page in pages for item in page["Items"]}
+    every: Items = {str(item["item"]["S"]): {**item} for page in pages for item in page["Items"]}
     return {name: item for name, item in every.items() if not name.startswith(("scan#", "ledger#head"))}
 
 

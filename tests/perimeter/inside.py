@@ -28,8 +28,8 @@ class Inside:
     folder: Path
     commands: dict[str, Sequence[str]]
 
-    def completed(self, run_id: str) -> View:
-        deadline = time.monotonic() + RUN_SECONDS
+    def completed(self, run_id: str, *, seconds: float = RUN_SECONDS) -> View:
+        deadline = time.monotonic() + seconds
         views = list(itertools.takewhile(lambda _: time.monotonic() < deadline, follow(self.cloud, run_id)))
         return views[-1]
 
