@@ -58,6 +58,7 @@ class _Ingested(Struct, frozen=True, kw_only=True):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.findings", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="as the other parts; this one is short anyway")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     parser.add_argument("--ingest", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
