@@ -57,16 +57,14 @@ class Registry:
         Raises NotFoundError where it is not on record, RefusedError for the account that scans, and
         ConflictError where it is disabled.
         """
-        return require_scannable(self.account(account_id), self.scanning_account)
+        account = self.account(account_id)
+        return require_scannable(account_id, {account.id: account}, scanning_account=self.scanning_account)
 
     def require_scannable(self, account_ids: Iterable[str]) -> None:
         """As `scannable` of each, in one reading."""
         known = {each.id: each for each in self.accounts()}
         for account_id in account_ids:
-            account = known.get(require_account_id(account_id))
-            if account is None:
-                raise not_on_record(account_id)
-            require_scannable(account, self.scanning_account)
+            require_scannable(require_account_id(account_id), known, scanning_account=self.scanning_account)
 
     def add(self, account: Account) -> None:
         """Raises RefusedError for the account that scans, ConflictError for one that is on record."""

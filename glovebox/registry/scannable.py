@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from glovebox.errors import ConflictError, GloveboxError, NotFoundError
 from glovebox.registry.model import Account, refuse_scanning_account
 from glovebox.registry.order import Accounts, Refused
 
 
-def require_scannable(account: Account, scanning_account: str) -> Account:
-    """The account itself.
+def require_scannable(account_id: str, on_record: Mapping[str, Account], *, scanning_account: str) -> Account:
+    """The account, if it may be scanned now.
 
-    Raises RefusedError for the account that scans, ConflictError for one that is disabled.
+    Raises RefusedError for the account that scans, NotFoundError for one that is not on record, ConflictError
+    for one that is disabled.
     """
-    refuse_scanning_account(account.id, scanning_account)
+    refuse_scanning_account(account_id, scanning_account)
+    account = on_record.get(account_id)
+    if account is None:
+        raise not_on_record(account_id)
     if account.disabled is not None:
         raise ConflictError(
             f"{account.id} is disabled: {account.disabled.value}.",
@@ -42,10 +46,7 @@ def sort_out(
     refused: list[Refused] = []
     for account_id in sorted(set(ids)):
         try:
-            account = known.get(account_id)
-            if account is None:
-                raise not_on_record(account_id)
-            found.append(require_scannable(account, scanning_account))
+            found.append(require_scannable(account_id, known, scanning_account=scanning_account))
         except GloveboxError as error:
             refused.append(Refused(account=account_id, reason=str(error)))
     return found, refused

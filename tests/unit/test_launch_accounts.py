@@ -134,6 +134,12 @@ def test_what_is_not_scanned_is_said_with_the_reason_and_kept_with_the_run(flow:
     assert {scan.account.account for scan in scans_of(flow, answer) if scan.account} == {A}
 
 
+def test_the_scanning_account_is_refused_as_such_where_nobody_has_put_it_on_record(flow: Flow) -> None:
+    [refused] = order(flow, SCANNING).refused
+    assert "can never be a target" in refused.reason
+    assert flow.tasks.orders == []
+
+
 def test_all_are_those_that_are_enabled(flow: Flow) -> None:
     flow.targets.put(account(int(SCANNING)), revision=0)
     answer = flow.launch.handle({"accounts": "all"})
