@@ -1,11 +1,13 @@
 # Two commands are enough: `make demo` and `make test`.  Both set up what is missing first.
 #
-#   make demo                  the site audit end to end on the embedded cloud, on a fleet of local servers
+#   make demo                  both audits end to end on the embedded cloud: a fleet of servers, and an account
 #   make demo HOSTS=my.txt     the same on your own list
+#   make demo SCANNER=prowler  scans the account with the real Prowler (270 packages the first time)
 #   make demo ONCE=1           ends after the results; non-zero if anything failed
 #   make demo PERIMETER=1      inside the perimeter: namespaces, nftables and Squid; as root
 #   make test                  all tests that this machine can run; says why for those that it cannot
-#   make test-prowler          the real Prowler through the gateway: a minute, and 270 packages the first time
+#   make test-prowler          the real Prowler through the gateway: minutes, and 270 packages the first time
+#   make test-thousand         a thousand accounts at once on the embedded cloud: minutes
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
 #   make bench-perimeter      its part about gateway, lab, drill and cost alone
@@ -35,7 +37,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # The library validates every template at synth, which triples its time: CI does it once (tools/ci-checks).
 export CDK_VALIDATION ?= false
 
-.PHONY: help setup demo test test-prowler lint types contracts check bench bench-perimeter synth images pins format clean
+.PHONY: help setup demo test test-prowler test-thousand lint types contracts check bench bench-perimeter synth images pins format clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -63,14 +65,18 @@ $(PROWLER)/.ready: $(BIN)/uv requirements/prowler.txt requirements/build.txt
 
 setup: $(VENV)/.ready $(MINISTACK)/.ready
 
-demo: setup
-	$(BIN)/glovebox up $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
+demo: setup $(if $(filter prowler,$(SCANNER)),$(PROWLER)/.ready)
+	$(BIN)/glovebox up $(if $(SCANNER),--scanner $(SCANNER)) $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
 test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler' $(PYTEST)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler and not thousand' $(PYTEST)
 
 test-prowler: setup $(PROWLER)/.ready
-	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py tests/infrastructure/test_canary.py $(PYTEST)
+	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py tests/perimeter/test_prowler_flow.py \
+	  tests/infrastructure/test_canary.py $(PYTEST)
+
+test-thousand: setup
+	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .
