@@ -10,7 +10,7 @@ import pytest
 from glovebox.farm.running import running_farm
 from glovebox.local.cloud import CHECKOUT, Plan, running_cloud
 from glovebox.local.engines import choose_engine
-from glovebox.scans.model import RunState
+from glovebox.scans.model import RunState, ScanState
 from tests.e2e.conftest import Platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.containers, pytest.mark.usefixtures("images")]
@@ -22,7 +22,10 @@ def test_a_run_in_podman_is_complete_and_leaves_no_container(tmp_path: Path) -> 
         plan = Plan(folder=tmp_path, engine=engine, audit_settings=farm.settings)
         with running_cloud(plan) as cloud:
             cloud.upload_list("\n".join(farm.hosts).encode())
-            view = Platform(cloud, farm).completed(cloud.fire_schedule())
+            platform = Platform(cloud, farm)
+            view = platform.completed(cloud.fire_schedule())
+            account = platform.completed(cloud.scan_accounts().run_id)
+    assert [scan.state for scan in account.scans] == [ScanState.COMPLETED], account.scans
     assert view.run.state is RunState.COMPLETED, view
     assert view.run.counts == {"ok": 1, "expired": 1}
     left = subprocess.run(

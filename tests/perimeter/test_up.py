@@ -22,7 +22,15 @@ from glovebox.cli.main import main
 from glovebox.errors import ConfigurationError
 from glovebox.farm.identities import PKI_HOST
 from glovebox.lab.journal import Reader
-from glovebox.lab.plan import EVIL_ADDRESS, GATEWAY, INTERNET, NEIGHBOUR, SCANNER, task_machines
+from glovebox.lab.plan import (
+    EVIL_ADDRESS,
+    GATEWAY,
+    INTERNET,
+    NEIGHBOUR,
+    ORIGIN_ADDRESS,
+    SCANNER,
+    task_machines,
+)
 from glovebox.local import perimeter as building
 from glovebox.local.agent import MAX_TASKS
 from glovebox.local.aws import ACCOUNT, REGION
@@ -175,6 +183,25 @@ def test_the_account_is_asked_through_the_gateway_alone_with_the_scans_ticket(
     assert {each["client"] for each in scanned.arrived} == {
         inside.perimeter.lab.plan.machines[GATEWAY].address
     }
+
+
+ASKS_AWS = """
+import http.client, ssl, sys
+connection = http.client.HTTPSConnection(sys.argv[1], context=ssl._create_unverified_context(), timeout=10)
+connection.request("GET", "/", headers={"Host": "sts.us-east-1.amazonaws.com"})
+print(connection.getresponse().status)
+"""
+
+
+@lab
+def test_whoever_does_not_come_from_the_gateway_gets_no_answer_of_aws(inside: Inside) -> None:
+    """As the audit role's boundary says: with a scan's own keys nobody gets in from elsewhere."""
+    running = inside.perimeter.lab
+    command = [running.python, "-I", "-c", ASKS_AWS, ORIGIN_ADDRESS]
+    said = subprocess.run(
+        running.namespaces.inside(INTERNET, command), capture_output=True, text=True, check=True, cwd="/"
+    )
+    assert said.stdout.strip() == "403"
 
 
 # ---------------------------------------------------------------- a hostile scanner
