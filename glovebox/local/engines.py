@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Literal, Protocol
 
@@ -37,6 +37,8 @@ SOURCES_LABEL = "glovebox.sources"
 PROBE_SECONDS = 10
 """A Docker client waits long for a daemon that hangs."""
 
+SOURCED = "environment"
+"""What the inlet writes for the scanner's shell (containers/inlet/account.py)."""
 IN_SCRATCH = "/tmp"  # noqa: S108  where a scanner's task definition mounts its own
 IMAGES = ("inlet", "siteaudit", "outlet")
 """Ours that `glovebox up` runs; the entry point of each is `python -m containers.<image>`."""
@@ -184,6 +186,21 @@ def _set_writable(folder: Path, *, writable: bool) -> None:
         path.chmod(mode | 0o222 if writable else mode & ~0o222)
 
 
+def _out_of_container(place: Place) -> Place:
+    """For a process what a container wrote for a container: files name each other by the volume's path."""
+    volume = place.container.folder_of(IN)
+    if volume is None:
+        return place
+    copied = place.folder / Path(IN).name
+    shutil.copytree(place.volumes[volume], copied)
+    told = copied / SOURCED
+    if told.exists():
+        text = told.read_text(encoding="utf-8").replace(f"{IN}/", f"{copied}/")
+        told.unlink()
+        told.write_text(text, encoding="utf-8")
+    return replace(place, volumes={**place.volumes, volume: copied})
+
+
 def _set_readable(folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
@@ -204,7 +221,7 @@ class ContainerEngine:
 
     def start(self, place: Place, output: IO[bytes]) -> subprocess.Popen[bytes]:
         if place.upstream:
-            return self.beside.start(place, output)
+            return self.beside.start(_out_of_container(place), output)
         for mount in place.container.mounts:
             # The images' user is not ours; the folder above is closed to everybody else.
             place.volumes[mount.volume].chmod(0o777)
