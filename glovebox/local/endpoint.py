@@ -3,8 +3,8 @@
 A task in the lab reaches nothing of the host, so the addresses that it is handed carry the bucket's own name,
 which the DNS firewall allows and which leads to the endpoint.  What arrives there is let on only if it is
 what a task has to do: read its request and its envelope and put its claim by presigned addresses, upload by
-a presigned form.  The emulator's
-other calls, and whatever a stolen or made-up key would sign, end here: the emulator believes too much.
+a presigned form.  The emulator's other calls, and whatever a stolen or made-up key would sign, end here: the
+emulator believes too much.
 """
 
 from __future__ import annotations
@@ -13,22 +13,17 @@ import base64
 import binascii
 import re
 import socket
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
-from glovebox.lab.journal import Journal
 from glovebox.local.aws import REGION, LocalAws
+from glovebox.local.front import Front, FrontHandler, serving
 from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 
-TIMEOUT_SECONDS = 35.0
 FORM_BYTES = 64 << 10
 """What a form has beside its file."""
 _READ = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/(?:request|envelope)\.json")
@@ -70,50 +65,28 @@ class Buckets:
         return text
 
 
-class _Endpoint(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, listener: socket.socket, aws: LocalAws, buckets: Buckets, journal: Journal) -> None:
-        super().__init__(listener.getsockname(), _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.buckets = buckets
-        self.journal = journal
-        self._target = urlsplit(aws.endpoint)
-        self._trust = ssl.create_default_context(cafile=str(aws.authority))
-
-    def connect(self) -> HTTPSConnection:
-        return HTTPSConnection(
-            str(self._target.hostname), self._target.port, timeout=TIMEOUT_SECONDS, context=self._trust
-        )
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever speaks no TLS, or leaves in the middle, is a line in the journal."""
-        self.journal.write(event="broken", client=str(client_address))
+class _Endpoint(Front):
+    buckets: Buckets
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    timeout = TIMEOUT_SECONDS
-
+class _Handler(FrontHandler):
     @property
-    def endpoint(self) -> _Endpoint:
-        return cast("_Endpoint", self.server)
+    def buckets(self) -> Buckets:
+        return cast("_Endpoint", self.server).buckets
 
-    def do_GET(self) -> None:
-        self._note(self._answer(b"", self._readable()))
+    def do_GET(self) -> None:  # noqa: N802  of the base class
+        self.note(self._answer(b"", self._readable()))
 
-    def do_HEAD(self) -> None:
-        self._note(self._answer(b"", None))
+    def do_HEAD(self) -> None:  # noqa: N802  of the base class
+        self.note(self._answer(b"", None))
 
     do_PATCH = do_DELETE = do_OPTIONS = do_HEAD  # noqa: N815  names of the base class
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  of the base class
         self._take(self._uploadable(), MAX_OCSF_REPORT_BYTES + FORM_BYTES)
 
-    def do_PUT(self) -> None:
-        self._take(self._signed(_CLAIM, self.endpoint.buckets.claims), MAX_CLAIM_BYTES)
+    def do_PUT(self) -> None:  # noqa: N802  of the base class
+        self._take(self._signed(_CLAIM, self.buckets.claims), MAX_CLAIM_BYTES)
 
     def _take(self, bucket: str | None, most: int) -> None:
         length = self.headers.get("Content-Length", "")
@@ -123,10 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             body = self.rfile.read(int(length))
-        self._note(self._answer(body, bucket))
+        self.note(self._answer(body, bucket))
 
     def _readable(self) -> str | None:
-        return self._signed(_READ, self.endpoint.buckets.handoff)
+        return self._signed(_READ, self.buckets.handoff)
 
     def _signed(self, wanted: re.Pattern[str], bucket: str) -> str | None:
         """The bucket, where such an object of it is asked for with a signature in the address."""
@@ -138,49 +111,27 @@ class _Handler(BaseHTTPRequestHandler):
         """The bucket, where this is a form for the results."""
         form = self.path == "/" and self.headers.get("Content-Type", "").startswith("multipart/form-data;")
         bucket = self._bucket()
-        return bucket if form and bucket == self.endpoint.buckets.results else None
+        return bucket if form and bucket == self.buckets.results else None
 
     def _bucket(self) -> str | None:
-        return self.endpoint.buckets.hosts.get(self.headers.get("Host", "").removesuffix(":443").lower())
+        return self.buckets.hosts.get(self.host)
 
     def _answer(self, body: bytes, bucket: str | None) -> int:
         """Hand it on under the emulator's own address, which is what was signed; the status."""
         if bucket is None:
-            self.close_connection = True
-            self.send_error(403, "Not what a task has to do")
-            return 403
-        connection = self.endpoint.connect()
-        try:
-            # No header but these: a signature of somebody's own stays here.
-            headers = {name: value for name in _KEPT if (value := self.headers.get(name))}
-            connection.request(self.command, f"/{bucket}{self.path}", body or None, headers)
-            response = connection.getresponse()
-            content = response.read()
-        except (OSError, HTTPException):
-            self.close_connection = True
-            self.send_error(502, "The local cloud does not answer")
-            return 502
-        finally:
-            connection.close()
+            return self.refuse(403, "Not what a task has to do")
+        # No header but these: a signature of somebody's own stays here.
+        headers = {name: value for name in _KEPT if (value := self.headers.get(name))}
+        answer = self.asked(f"/{bucket}{self.path}", body, headers)
+        if answer is None:
+            return self.no_answer()
+        response, content = answer
         self.send_response_only(response.status, response.reason)
         self.send_header("Content-Type", response.getheader("Content-Type", "application/xml"))
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
         return response.status
-
-    def _note(self, status: int) -> None:
-        self.endpoint.journal.write(
-            event="request",
-            client=self.client_address[0],
-            method=self.command,
-            host=self.headers.get("Host", "")[:253],
-            path=urlsplit(self.path).path[:1_024],
-            status=status,
-        )
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base class
-        """Silent: the journal has it."""
 
 
 def signed_for_buckets(query: str) -> bool:
@@ -207,16 +158,7 @@ def serving_buckets(
 
     `certificate` is a PEM of certificate and key; each request is a line in `journal`.
     """
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate)
-    # The handshake is for the thread that serves the client, not for the one that accepts.
-    wrapped = tls.wrap_socket(listener, server_side=True, do_handshake_on_connect=False)
-    server = _Endpoint(wrapped, aws, buckets, Journal(journal))
-    thread = threading.Thread(target=server.serve_forever, name="s3-endpoint", daemon=True)
-    thread.start()
-    try:
+    server = _Endpoint(listener, _Handler, certificate=certificate, aws=aws, journal=journal)
+    server.buckets = buckets
+    with serving(server, "s3-endpoint"):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
