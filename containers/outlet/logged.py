@@ -31,17 +31,17 @@ _WORDS = re.compile(
 
 
 def logged_errors(folder: Path) -> tuple[list[LoggedErrors], str]:
-    """How often the log tells of each kind of error, and why that may not be all; none without a log.
+    """How often the log tells of each kind of error, and why that may not be all.
 
-    An error counts by the answer of AWS that its message names first, else as `other`; so does whatever is
+    Without a log it is not known that there were none: Prowler begins one before anything else.  An error counts by the answer of AWS that its message names first, else as `other`; so does whatever is
     of one kind too many.
     """
     try:
         with opened(folder / LOG_FILE) as log:
             kinds = _bounded(_kinds(_words(log)))
             more = bool(log.read(1))
-    except UnfitError:
-        return [], ""
+    except UnfitError as unfit:
+        return [], f"{unfit}, so errors are not counted"
     note = f"the log is larger than {MAX_LOG_BYTES:,} bytes; errors behind that are not counted"
     return [LoggedErrors(what=what, count=count) for what, count in kinds.most_common()], note if more else ""
 

@@ -165,7 +165,7 @@ def test_under_podman_an_outlet_survives_its_scanner_and_says_what_it_left(
 
 def test_under_podman_a_crowd_of_files_costs_the_outlet_nothing(opened: Task) -> None:
     assert opened.scanner("crowd") == 0
-    assert opened.manifest().reason == "the scanner left more than 64 files"
+    assert opened.manifest().reason.startswith("the scanner left more than 64 files")
 
 
 def test_under_podman_forks_end_at_the_limit_and_the_scanners_end_ends_them_all(opened: Task) -> None:

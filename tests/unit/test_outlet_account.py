@@ -318,9 +318,15 @@ def test_a_log_is_read_to_its_limit_and_the_manifest_says_so(
     assert "errors behind that are not counted" in note
 
 
-def test_a_log_that_is_a_link_is_not_read(out: Path) -> None:
+def test_without_a_log_the_manifest_does_not_pass_for_one_of_no_errors(out: Path) -> None:
+    assert logged_errors(out) == ([], "there is no scanner.log, so errors are not counted")
+
+
+def test_a_log_that_is_a_link_is_not_read_and_the_manifest_says_so(out: Path) -> None:
     (out / "scanner.log").symlink_to("/etc/passwd")
-    assert logged_errors(out) == ([], "")
+    found, note = logged_errors(out)
+    assert found == []
+    assert note.startswith("scanner.log cannot be opened")
 
 
 # ---------------------------------------------------------------- the whole
