@@ -57,6 +57,8 @@ class Coverage(Struct, frozen=True, kw_only=True):
     regions: frozenset[str]
     services: frozenset[str] | None = None
     without: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
+    """Regions that other scans of the target look at: of those it brings bad news only."""
 
     def covers(self, service: str, region: str) -> bool:
         there = region == GLOBAL or region in self.regions
@@ -249,10 +251,10 @@ def _worse(
     entries: Entries, failing: Mapping[bytes, Observation], scan: ScanFacts, *, skipped: Collection[bytes]
 ) -> Changes:
     """What is there that was not, or is worse than it was."""
-    believed = scan.quality is Quality.COMPLETE
     changes: Changes = {}
     for key, seen in failing.items():
         known = entries.get(key)
+        believed = scan.quality is Quality.COMPLETE and seen.region not in scan.coverage.elsewhere
         if known is None:
             if key not in skipped:
                 changes[key] = _began(Step.NEW, State.NEW, seen, scan.at)
@@ -278,6 +280,7 @@ def _gone(entries: Entries, seen: Seen, coverage: Coverage) -> dict[bytes, Entry
         for key, entry in entries.items()
         if entry.state is not State.RESOLVED
         and key not in seen.observations
+        and entry.region not in coverage.elsewhere
         and (key in seen.passed or coverage.covers(entry.service, entry.region))
     }
 

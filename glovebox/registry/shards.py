@@ -56,10 +56,13 @@ class Shards:
         regions = list(account.regions or self.regions)
         for start in range(0, len(regions), self.regions_per_scan):
             group = regions[start : start + self.regions_per_scan]
+            others = [region for region in regions if region not in group]
             # Services without regions would say the same in each group.
             elsewhere = GLOBAL_SERVICES if start else frozenset[str]()
             for services, without in self._parts(elsewhere):
-                yield AccountTarget(account=account.id, regions=group, services=services, without=without)
+                yield AccountTarget(
+                    account=account.id, regions=group, services=services, without=without, elsewhere=others
+                )
 
     def _parts(self, elsewhere: frozenset[str]) -> Iterator[tuple[list[str], list[str]]]:
         """`services` and `without` of each part; the last one has whatever the others do not name."""

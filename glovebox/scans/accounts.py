@@ -35,6 +35,8 @@ class AccountTarget(Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """What this shard looks at, as Prowler calls them; empty: all but `without`."""
     without: Annotated[list[Service], Meta(max_length=MAX_SERVICES)] = []
     """Services of other shards."""
+    elsewhere: Annotated[list[Region], Meta(max_length=MAX_REGIONS)] = []
+    """Regions of other shards.  One of them may be the partition's own, of which each report may speak."""
     buckets: Annotated[list[Bucket], Meta(max_length=MAX_BUCKETS)] | Literal["account"] = "account"
     """What S3 is asked about: buckets by name, and the gateway refuses any other; or whatever the policy of
     the gateway's S3 endpoint lets through, which are the account's own in our region."""

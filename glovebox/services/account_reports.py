@@ -219,6 +219,7 @@ def coverage_of(target: AccountTarget) -> Coverage:
         regions=frozenset(target.regions),
         services=frozenset(target.services) or None,
         without=frozenset(target.without),
+        elsewhere=frozenset(target.elsewhere),
     )
 
 

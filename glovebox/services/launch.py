@@ -39,6 +39,8 @@ STARTING_SECONDS: Final = 240
 """Who orders waits five and a half minutes for the answer; what is not begun by then is left to `watch`."""
 MAX_SCHEDULE_AGE: Final = timedelta(days=30)
 """An order may wait two weeks in a failure queue; files would carry the date of any other year."""
+MAX_SCHEDULE_LEAD: Final = timedelta(minutes=5)
+"""Clocks differ.  A run of next week would be the latest until then, and no scan before it changed anything."""
 
 
 class RetryOrder(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -168,9 +170,10 @@ class Launch:
             moment = datetime.fromisoformat(text).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise InputError("scheduledTime is no time.", fix="Use ISO 8601 with a Z.") from error
-        if abs(moment - self.clock()) > MAX_SCHEDULE_AGE:
+        now = self.clock()
+        if not now - MAX_SCHEDULE_AGE <= moment <= now + MAX_SCHEDULE_LEAD:
             raise InputError(
-                f"scheduledTime is more than {MAX_SCHEDULE_AGE.days} days away.",
+                f"scheduledTime is to come, or more than {MAX_SCHEDULE_AGE.days} days ago.",
                 fix="Leave it out: only a schedule gives it.",
             )
         return moment

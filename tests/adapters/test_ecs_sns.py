@@ -154,6 +154,24 @@ def test_a_message_reaches_the_topics_subscribers(aws: None) -> None:
     assert (told["Subject"], told["Message"]) == ("A subject", "A body\nof two lines\n")
 
 
+def test_a_message_that_sns_would_refuse_for_its_length_is_cut_and_says_so(aws: None) -> None:
+    """Counted in bytes: letters of a resource's name may have four."""
+    sns = client("sns")
+    with Stubber(sns) as stub:
+        sent: list[str] = []
+        sns.meta.events.register(
+            "provide-client-params.sns.Publish", lambda params, **_: sent.append(params["Message"])
+        )
+        for body in ("𝕏" * 62_500, "x" + "𝕏" * 62_500):
+            stub.add_response("publish", {}, {"TopicArn": "arn", "Subject": "S", "Message": ANY})
+            SnsTopic(sns, "arn").send("S", body)
+    whole, cut = sent
+    assert whole == "𝕏" * 62_500
+    assert 249_990 < len(cut.encode()) <= 250_000
+    assert cut.startswith("x𝕏𝕏")
+    assert cut.endswith("𝕏\n[The rest does not fit into one message.]\n")
+
+
 def test_a_retry_is_asked_for_without_waiting(aws: None) -> None:
     functions = client("lambda")
     with Stubber(functions) as stub:

@@ -123,6 +123,21 @@ def test_nothing_resolves_where_the_scan_did_not_look(coverage: Coverage) -> Non
     assert not compare(ledger, seen(), facts(1, coverage=coverage), START + DAY).changes
 
 
+def test_what_a_scan_says_of_another_shards_region_is_bad_news_or_nothing() -> None:
+    """Each report may speak of the partition's global region; its own shard alone has the canary."""
+    theirs = replace(ONE, region="us-east-1")
+    beside = Coverage(regions=frozenset({"eu-west-1"}), elsewhere=frozenset({"us-east-1"}))
+    alone = replace(beside, elsewhere=frozenset())
+    ledger = scanned(Ledger(), 0, theirs)
+    gone, milder = seen(replace(theirs, status=Status.PASS)), seen(replace(theirs, severity=Severity.LOW))
+    for good_news, step in ((gone, Step.RESOLVED), (milder, Step.CHANGED)):
+        assert not compare(ledger, good_news, facts(1, coverage=beside), START).changes
+        made = compare(ledger, good_news, facts(1, coverage=alone), START).changes
+        assert [change.step for change in made.values()] == [step]
+    found = compare(Ledger(), seen(theirs), facts(1, coverage=beside), START).changes
+    assert [change.step for change in found.values()] == [Step.NEW]
+
+
 SERVICES = st.frozensets(st.sampled_from(["ec2", "iam", "s3", "sqs"]), min_size=1)
 
 

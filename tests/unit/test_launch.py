@@ -110,6 +110,7 @@ def test_a_list_that_is_not_there_is_said_so() -> None:
         {"hosts": ["a.example.com"], "scheduledTime": "yesterday"},
         {"hosts": ["a.example.com"], "scheduledTime": "1970-01-01T00:00:00Z"},
         {"hosts": ["a.example.com"], "scheduledTime": "0001-01-01T00:00:00+14:00"},
+        {"hosts": ["a.example.com"], "scheduledTime": "2026-03-05T05:00:00Z"},
         [],
         None,
     ],

@@ -35,6 +35,7 @@ def test_an_account_is_cut_by_regions_and_the_first_scan_has_what_has_no_region(
     assert (first.regions, second.regions) == (list(REGIONS[:4]), ["us-east-2"])
     assert (first.services, first.without) == ([], [])
     assert (second.services, second.without) == ([], sorted(GLOBAL_SERVICES))
+    assert (first.elsewhere, second.elsewhere) == (["us-east-2"], list(REGIONS[:4]))
     assert {first.account, second.account} == {"000000000001"}
     assert first.buckets == "account"
 
@@ -42,6 +43,7 @@ def test_an_account_is_cut_by_regions_and_the_first_scan_has_what_has_no_region(
 def test_an_account_in_one_group_of_regions_is_one_scan_of_everything() -> None:
     [only] = shards().of(account(1, regions=("eu-west-1", "us-east-1")))
     assert (only.regions, only.services, only.without) == (["eu-west-1", "us-east-1"], [], [])
+    assert only.elsewhere == []
 
 
 def test_parts_name_their_services_and_the_last_one_has_all_others() -> None:
