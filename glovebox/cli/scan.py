@@ -11,11 +11,11 @@ from glovebox.cli.actions import Actions, action, json_option
 from glovebox.cli.exit_codes import INCOMPLETE, OK
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from glovebox.cli.remote import Remote
-    from glovebox.registry.order import Accounts
-    from glovebox.scans.state import Scan
+    from glovebox.registry.order import Accounts, Refused
+    from glovebox.scans.state import Run, Scan
 
 POLL_SECONDS = 5.0
 """A scan takes minutes, and a thousand of them are a read of some hundred kilobytes."""
@@ -50,12 +50,10 @@ def _account(args: argparse.Namespace) -> int:
     if wanted != "all":
         there.registry.require_scannable(wanted)
     answer = there.orders.scan(AccountsOrder(accounts=wanted, requested_by=there.caller))
-    for refused in answer.refused:
-        say(f"{refused.account} is not scanned: {refused.reason}")
+    _say_refused(answer.refused)
     say(f"Run {answer.run_id}: {answer.scans} scans of {answer.accounts} accounts.")
     if args.wait:
-        code = _follow(there, answer.run_id, args)
-        return code if not answer.refused else INCOMPLETE
+        return _follow(there, there.scans.run(answer.run_id), args)
     if args.json:
         print_json(answer)
     say(f"To follow it: glovebox scan show {answer.run_id} --wait")
@@ -89,32 +87,51 @@ def _show(args: argparse.Namespace) -> int:
             fix="It is such as 20261122T120000Z-0123abcd, without a scan's number.",
         )
     there = remote.connect(args)
+    run = there.scans.run(args.run_id)
+    _say_refused(_refused(run))
     if args.wait:
-        return _follow(there, args.run_id, args)
-    _print(there, args.run_id, there.scans.scans(args.run_id), as_json=args.json)
+        return _follow(there, run, args)
+    _print(there, run, there.scans.scans(run.run_id), as_json=args.json)
     return OK
 
 
-def _follow(there: Remote, run_id: str, args: argparse.Namespace) -> int:
-    """Poll until all scans have ended; a line whenever something changed."""
+def _refused(run: Run) -> list[Refused]:
+    """The accounts that `launch` refused; none of a run over sites, which refuses lines of a list."""
+    from glovebox.registry.order import Refused
+
+    notes = run.rejected_lines if run.kind == "account" else ()
+    return [Refused(account=each.text, reason=each.reason) for each in notes]
+
+
+def _say_refused(refused: Iterable[Refused]) -> None:
     from glovebox.cli.output import say
 
+    for each in refused:
+        say(f"{each.account} is not scanned: {each.reason}")
+
+
+def _follow(there: Remote, run: Run, args: argparse.Namespace) -> int:
+    """Poll until all scans have ended; a line whenever something changed."""
+    from glovebox.cli.output import say
+    from glovebox.scans.model import ScanState
+
     deadline = time.monotonic() + args.timeout * 60
-    wanted, before = there.scans.run(run_id).shards, ""
+    before = ""
     while True:
-        scans = there.scans.scans(run_id)
-        over = len(scans) >= wanted and all(each.state.ended for each in scans)
-        now = _states(scans, wanted)
+        scans = there.scans.scans(run.run_id)
+        over = len(scans) >= run.shards and all(each.state.ended for each in scans)
+        now = _states(scans, run.shards)
         if now != before:
             say(now)
             before = now
         if over or time.monotonic() >= deadline:
             break
         time.sleep(POLL_SECONDS)
-    _print(there, run_id, scans, as_json=args.json)
+    _print(there, run, scans, as_json=args.json)
     if not over:
-        say(f"Not all have ended in {args.timeout} minutes. To go on: glovebox scan show {run_id} --wait")
-    return OK if over and all(each.state.value == "completed" for each in scans) else INCOMPLETE
+        say(f"Not all have ended in {args.timeout} minutes. To go on: glovebox scan show {run.run_id} --wait")
+    whole = over and not _refused(run) and all(each.state is ScanState.COMPLETED for each in scans)
+    return OK if whole else INCOMPLETE
 
 
 def _states(scans: Sequence[Scan], wanted: int) -> str:
@@ -127,12 +144,12 @@ def _states(scans: Sequence[Scan], wanted: int) -> str:
     )
 
 
-def _print(there: Remote, run_id: str, scans: Sequence[Scan], *, as_json: bool) -> None:
+def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> None:
     from glovebox.cli.output import print_json, print_table
 
     told = [_as_json(there, each) for each in scans]
     if as_json:
-        print_json({"runId": run_id, "scans": told})
+        print_json({"runId": run.run_id, "scans": told, "refused": _refused(run)})
         return
     rows = [
         (

@@ -29,6 +29,7 @@ from glovebox.registry.registry import Registry
 from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import RunState, ScanState
 from glovebox.scans.state import Run, Scan
+from glovebox.siteaudit.notes import LineNote
 from tests.fakes import FakeScanStore
 from tests.findings import TABLE, judgement, observation
 from tests.prowler import ACCOUNT, COVERAGE
@@ -56,7 +57,7 @@ class FakeOrders:
             raise self.error
         self.orders.append(order)
         accounts = self.enabled if order.accounts == "all" else order.accounts
-        start(self.scans, accounts)
+        start(self.scans, accounts, self.refused)
         return OrderAnswer(run_id=RUN, accounts=len(accounts), scans=len(accounts), refused=self.refused)
 
     def pass_time(self, _: float) -> None:
@@ -67,7 +68,7 @@ class FakeOrders:
                 return
 
 
-def start(store: FakeScanStore, accounts: tuple[str, ...]) -> None:
+def start(store: FakeScanStore, accounts: tuple[str, ...], refused: tuple[Refused, ...] = ()) -> None:
     run = Run(
         run_id=RUN,
         state=RunState.RUNNING,
@@ -78,6 +79,8 @@ def start(store: FakeScanStore, accounts: tuple[str, ...]) -> None:
         shards=len(accounts),
         pending=len(accounts),
         kind="account",
+        rejected_lines=tuple(LineNote(line=0, text=each.account, reason=each.reason) for each in refused),
+        rejected_count=len(refused),
     )
     scans = [
         Scan(
@@ -302,6 +305,21 @@ def test_what_launch_refuses_is_said(there: FakeRemote, run: Command) -> None:
     code, _, said = run("scan", "account", ACCOUNT)
     assert code == INCOMPLETE
     assert "it has no role" in said
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_what_launch_refused_is_shown_with_its_run(there: FakeRemote, run: Command, waiting: bool) -> None:
+    start(there.scans, (), (Refused(account=ACCOUNT, reason="it has no role"),))
+    code, out, said = run("scan", "show", RUN, "--json", *(["--wait"] if waiting else []))
+    assert code == (INCOMPLETE if waiting else OK)
+    assert f"{ACCOUNT} is not scanned: it has no role" in said
+    assert json.loads(out)["refused"] == [{"account": ACCOUNT, "reason": "it has no role"}]
+
+
+@pytest.mark.parametrize("waiting", [True, False])
+def test_a_run_that_nobody_made_is_not_shown_as_empty(there: FakeRemote, run: Command, waiting: bool) -> None:
+    code, out, _ = run("scan", "show", RUN, *(["--wait"] if waiting else []))
+    assert (code, out) == (BAD_INPUT, "")
 
 
 @pytest.mark.parametrize(
