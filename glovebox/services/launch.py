@@ -40,7 +40,7 @@ STARTING_SECONDS: Final = 240
 MAX_SCHEDULE_AGE: Final = timedelta(days=30)
 """An order may wait two weeks in a failure queue; files would carry the date of any other year."""
 MAX_SCHEDULE_LEAD: Final = timedelta(minutes=5)
-"""Clocks differ.  A run of next week would be the latest until then, and no scan before it changed anything."""
+"""Clocks differ.  A run of next week would be the latest until then, and scans before it change nothing."""
 
 
 class RetryOrder(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
