@@ -33,9 +33,11 @@ AT_THE_DOOR = ("client", "address", "judge", "name", "port", "private", "tripwir
 AT_A_SITE = ("site_name", "site_private", "site_judge", "site_too_many")
 INSIDE = (
     "nested", "scheme", "inner_port", "inner_tripwire", "inner_name", "method", "connection", "form",
-    "inner_judge", "inner_private", "other",
+    "inner_judge", "inner_judge_json", "inner_private", "other",
 )  # fmt: skip
 """Reasons for which a request inside TLS is refused."""
+JSON = "_json"
+"""Ends reasons whose refusal is read as JSON."""
 BEFORE = ("manager", "plain")
 
 LEDGER: dict[str, str] = {
@@ -138,13 +140,16 @@ def _reason_acls() -> str:
 
 
 def _notes(reason: str) -> str:
-    word = reason.removeprefix("site_").removeprefix("inner_")
+    word = reason.removeprefix("site_").removeprefix("inner_").removesuffix(JSON)
     return f"reason={word} tripwire=yes" if word == "tripwire" else f"reason={word}"
 
 
 def _deny_infos() -> str:
     before = [f"deny_info 407:ERR_EGRESS_DENIED why_{reason}" for reason in AT_THE_DOOR]
-    inside = [f"deny_info 403:ERR_EGRESS_DENIED why_{reason}" for reason in (*BEFORE, *AT_A_SITE, *INSIDE)]
+    inside = [
+        f"deny_info 403:ERR_EGRESS_DENIED{JSON.upper() * reason.endswith(JSON)} why_{reason}"
+        for reason in (*BEFORE, *AT_A_SITE, *INSIDE)
+    ]
     return "\n".join((*before, *inside))
 
 
