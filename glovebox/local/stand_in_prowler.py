@@ -114,7 +114,7 @@ def _public_access_block(scope: Scope) -> Iterator[Verdict]:
         try:
             block = storage.get_public_access_block(Bucket=bucket.name)["PublicAccessBlockConfiguration"]
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchPublicAccessBlockConfiguration":
+            if error.response.get("Error", {}).get("Code") != "NoSuchPublicAccessBlockConfiguration":
                 raise
             block = {}
         passed = bool(block.get("IgnorePublicAcls") and block.get("RestrictPublicBuckets"))
@@ -200,9 +200,10 @@ def _lets_everybody_in(rule: IpPermissionOutputTypeDef) -> bool:
             *(each.get("CidrIpv6") for each in rule.get("Ipv6Ranges", [])),
         )
     )
-    if rule["IpProtocol"] not in ("-1", "tcp", "6"):
+    protocol = rule.get("IpProtocol", "-1")
+    if protocol not in ("-1", "tcp", "6"):
         return False
-    every_port = rule["IpProtocol"] == "-1"
+    every_port = protocol == "-1"
     return from_all and (every_port or rule.get("FromPort", 0) <= SSH <= rule.get("ToPort", 65_535))
 
 
