@@ -28,10 +28,10 @@ from glovebox.findings.prowler import ProwlerReport, mapped
 from glovebox.findings.recording import end_acceptances, record, recorded
 from glovebox.findings.store import FindingStore, ScanRecord
 from glovebox.scans.accounts import AccountTarget
-from glovebox.scans.changing import change
 from glovebox.scans.model import MAX_ATTEMPTS, MAX_OCSF_REPORT_BYTES, Manifest, ScanState
 from glovebox.scans.ports import Clock, Results, ScanStore
 from glovebox.scans.state import Scan, ScanFailure, bounded, finished, ingesting
+from glovebox.services.concluding import conclude
 from glovebox.services.uploaded import Claim, Uploaded, believed, report_of
 from glovebox.text import clean, plain
 
@@ -186,19 +186,13 @@ class AccountReports:
                 finished(with_counts, state=state, now=now, reason=reason), failure=_failure(told, manifest)
             )
 
-        try:
-            after = change(self.store, scan.scan_id, ended)
-        except ConflictError as error:
-            log.info("somebody else concluded this attempt", scanId=scan.scan_id, reason=error.reason)
-            return
-        log.info(
-            "report ingested",
-            scanId=scan.scan_id,
-            attempt=scan.attempt,
-            state=after.state.value,
+        conclude(
+            self.store,
+            scan,
+            ended,
             items=told.items,
             changes=sum(told.steps.values()),
-            rejected=after.rejected_count,
+            rejected=sum(told.refused.values()),
             reasons=told.reasons,
         )
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from glovebox import log
-from glovebox.errors import ConflictError
-from glovebox.scans.changing import change
 from glovebox.scans.model import Manifest, ScanState, run_id_of
 from glovebox.scans.ports import Clock, Results, ScanStore
 from glovebox.scans.report import ReportReader, bounded_lines
 from glovebox.scans.state import Scan, finished, given_up, ingesting
+from glovebox.services.concluding import conclude
 from glovebox.services.uploaded import Claim, Uploaded, believed, report_of
 from glovebox.siteaudit.record import SiteRecord
 from glovebox.sites.item import SiteItem, item_of
@@ -61,16 +59,10 @@ class SiteReports:
         def told(found: Scan) -> Scan:
             return self._told(found, scan.attempt, reader, report, trouble)
 
-        try:
-            after = change(self.store, scan.scan_id, told)
-        except ConflictError as error:
-            log.info("somebody else concluded this attempt", scanId=scan.scan_id, reason=error.reason)
-            return
-        log.info(
-            "report ingested",
-            scanId=scan.scan_id,
-            attempt=scan.attempt,
-            state=after.state.value,
+        conclude(
+            self.store,
+            scan,
+            told,
             records=sum(reader.counts.values()),
             missing=len(reader.missing),
             rejected=reader.rejected_count,

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO
 
 import msgspec
 
@@ -18,7 +18,6 @@ from glovebox import log
 from glovebox.errors import RejectedReportError
 from glovebox.scans.model import (
     MAX_MANIFEST_BYTES,
-    MAX_OCSF_REPORT_BYTES,
     MAX_REPORT_BYTES,
     REPORT_FILES,
     Manifest,
@@ -31,7 +30,6 @@ from glovebox.text import plain
 
 _SPOOL = 8 << 20
 """Most reports stay in memory; a large one waits on the function's disk."""
-MOST_BYTES: Final[dict[ReportKind, int]] = {"site": MAX_REPORT_BYTES, "account": MAX_OCSF_REPORT_BYTES}
 
 
 @dataclass(frozen=True, slots=True)
