@@ -16,7 +16,7 @@ from stacks.broker import CHANGE_SCANS
 from stacks.defaults import function_defaults
 from stacks.outputs import output
 from stacks.settings import Settings
-from stacks.storage import BY_DOMAIN, BY_NAME, Storage
+from stacks.storage import BY_DOMAIN, BY_NAME, Storage, of_kinds
 
 OPERATIONS = (
     "siteDetails",
@@ -146,7 +146,9 @@ class Audit(cdk.Stack):
         )
         enrich.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
         enrich.may("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
-        enrich.may("dynamodb:GetItem", "dynamodb:PutItem", on=[storage.registry.table_arn])
+        enrich.may(
+            "dynamodb:GetItem", "dynamodb:PutItem", on=[storage.registry.table_arn], when=of_kinds("shodan")
+        )
         enrich.may("secretsmanager:GetSecretValue", on=[secret.secret_arn])
         enrich.may_use_key("dynamodb", write=True)
         enrich.may_use_key("secretsmanager")
@@ -174,7 +176,8 @@ class Audit(cdk.Stack):
         )
         indexes = [f"{storage.sites.table_arn}/index/{name}" for name in (BY_DOMAIN, BY_NAME)]
         audit_api.may("dynamodb:GetItem", "dynamodb:Query", on=[storage.sites.table_arn])
-        audit_api.may("dynamodb:Query", on=[*indexes, storage.registry.table_arn])
+        audit_api.may("dynamodb:Query", on=indexes)
+        audit_api.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("site", "domain"))
         audit_api.may(
             "s3:ListBucket",
             on=[storage.publication.bucket_arn],

@@ -21,7 +21,7 @@ from stacks.outputs import output
 from stacks.perimeter import Perimeter
 from stacks.scanners import Scanners
 from stacks.settings import Settings
-from stacks.storage import BY_KIND, Storage
+from stacks.storage import BY_KIND, Storage, of_kinds
 
 REDEEM_TIME = cdk.Duration.minutes(2)
 """Four tries at STS with seven seconds between them, and none left unsaid."""
@@ -133,7 +133,7 @@ class Broker(cdk.Stack):
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/envelope.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.claims, "claims/*/claim.json")], because=_NAMES)
-        launch.may("dynamodb:GetItem", "dynamodb:Query", on=[storage.registry.table_arn])
+        launch.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("account"))
         launch.may("ssm:GetParameter", on=[authorities.parameter_arn])
         for task in (scanners.siteaudit, scanners.prowler):
             task.may_be_started_by(launch, cluster=scanners.cluster)
@@ -227,7 +227,8 @@ class Broker(cdk.Stack):
         )
         ingest.may(*CHANGE_SCANS, on=[storage.scans.table_arn])
         ingest.may("dynamodb:BatchWriteItem", on=[storage.sites.table_arn])
-        ingest.may("dynamodb:UpdateItem", on=[storage.registry.table_arn])
+        noted = of_kinds("site", "domain")
+        ingest.may("dynamodb:UpdateItem", on=[storage.registry.table_arn], when=noted)
         ingest.may(*KEEP_FINDINGS, "dynamodb:Query", on=[storage.findings.table_arn])
         ingest.may("dynamodb:Query", on=[f"{storage.findings.table_arn}/index/{BY_KIND}"])
         ingest.may("s3:GetObjectVersion", on=[objects(storage.results, "results/*")], because=_NAMES)

@@ -21,7 +21,7 @@ from stacks.drill import Drill
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
 from stacks.settings import Settings
-from stacks.storage import BY_KIND, BY_NAME, Storage
+from stacks.storage import BY_KIND, BY_NAME, Storage, of_kinds
 
 NAMESPACE = "Glovebox"
 DRILL_DAYS = 8
@@ -124,7 +124,8 @@ class Operations(cdk.Stack):
         notify.may("dynamodb:Query", on=[f"{storage.sites.table_arn}/index/{BY_NAME}"])
         findings = storage.findings.table_arn
         notify.may("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", on=[findings])
-        notify.may("dynamodb:Query", on=[f"{findings}/index/{BY_KIND}", storage.registry.table_arn])
+        notify.may("dynamodb:Query", on=[f"{findings}/index/{BY_KIND}"])
+        notify.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("account", "owner"))
         notify.may("sns:Publish", on=[self.topic.topic_arn])
         notify.may_use_key("dynamodb", "sns", write=True)
         notify.follow(storage.scans, WAITS_FOR_NOTICE)

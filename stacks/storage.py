@@ -32,6 +32,18 @@ LOG_LIFE = cdk.Duration.days(365)
 OLD_VERSION_LIFE = cdk.Duration.days(365)
 
 
+LEADING_KEYS = "dynamodb:LeadingKeys"
+
+
+def of_kinds(*kinds: str) -> dict[str, dict[str, object]]:
+    """The condition for entries of the registry of these kinds alone.
+
+    The names of sites, which the public may ask for, stand there beside accounts and their ExternalIds.
+    """
+    # Without the second, a request that tells no keys would pass: "for all" holds for none.
+    return {"ForAllValues:StringEquals": {LEADING_KEYS: [*kinds]}, "Null": {LEADING_KEYS: "false"}}
+
+
 class Storage(cdk.Stack):
     """One key, four tables, eight buckets; they keep their logical names for ever, which a test holds."""
 

@@ -48,6 +48,7 @@ UNKNOWN_CONDITION_KEYS = frozenset(
         "s3:signatureAge",
         "s3:TlsVersion",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "dynamodb:LeadingKeys",
         "ecs:cluster",
         "ecs:CreateAction",
         "ecs:enable-execute-command",

@@ -59,7 +59,7 @@ CLOSE_RUNS = {f"dynamodb:{each}": {"Scans.Arn"} for each in ("DeleteItem", "GetI
 MAY = {
     "Launch": {
         **CHANGE_SCANS,
-        "dynamodb:GetItem": {"Scans.Arn", "Registry.Arn"},
+        "dynamodb:GetItem": {"Scans.Arn"},
         "dynamodb:Query": {"Scans.Arn", "Registry.Arn"},
         "s3:GetObject": {
             "Lists.Arn/*",
@@ -519,6 +519,33 @@ def test_a_key_that_is_not_in_use_yet_is_read_by_keys_alone(assembly: Assembly, 
     statements = _statements(assembly, f"{name}Role")
     [read] = [each for each in statements if each["Action"] == "secretsmanager:GetSecretValue"]
     assert read["Condition"] == {"StringEquals": {"secretsmanager:VersionStage": "AWSCURRENT"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("Launch", ["account"]),
+        ("Ingest", ["site", "domain"]),
+        ("Enrich", ["shodan"]),
+        ("AuditApi", ["site", "domain"]),
+        ("Notify", ["account", "owner"]),
+    ],
+)
+def test_of_the_registry_each_reaches_its_own_kinds_alone(
+    assembly: Assembly, name: str, kinds: list[str]
+) -> None:
+    """The names of sites are public; accounts, with the ExternalIds of their roles, stand beside them."""
+    there = [
+        each
+        for each in _statements(assembly, f"{name}Role")
+        if "Registry.Arn" in map(assembly.shown, listed(each["Resource"]))
+    ]
+    assert [each["Condition"] for each in there] == [
+        {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": kinds},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
+    ]
 
 
 def test_redeem_tells_scanners_of_every_zone_s_listener_for_aws(promoted: Assembly) -> None:

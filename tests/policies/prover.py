@@ -113,6 +113,10 @@ class Request:
         if operator == "Null":
             [value] = values
             return z3.Not(self.has(key)) if value == "true" else self.has(key)
+        # Of a key with many values the request stands for each one; without any, "for all" holds.
+        every = operator.removeprefix("ForAllValues:")
+        if every != operator:
+            return z3.Or(z3.Not(self.has(key)), self._condition(every, key, values))
         name = operator.removesuffix("IfExists")
         holds = self._compare(name, key, values)
         negated = "Not" in name
