@@ -29,10 +29,9 @@ from glovebox.findings.model import (
     prowler_identity,
     service_of,
 )
+from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 from glovebox.text import clean, plain, visible
 
-MAX_REPORT_BYTES: Final = 100 << 20
-"""11,000 findings of today's Prowler with all frameworks' names; more wants shards by region or service."""
 MAX_ITEMS: Final = 100_000
 """Twice the findings of the largest accounts."""
 MAX_CHECKS: Final = 2_000
@@ -177,8 +176,8 @@ class ProwlerReport:
         """Whether there are more than `MAX_ITEMS`, of which the rest was not read."""
 
     def read(self, data: bytes | mmap.mmap) -> ProwlerReport:
-        """Take in a whole report; of one with more than `MAX_REPORT_BYTES` nothing.  Raises nothing."""
-        if len(data) > MAX_REPORT_BYTES:
+        """Take in a whole report; of one with more than `MAX_OCSF_REPORT_BYTES` nothing.  Raises nothing."""
+        if len(data) > MAX_OCSF_REPORT_BYTES:
             self.too_large = True
             return self
         array = ArrayReader(data)
@@ -198,7 +197,7 @@ class ProwlerReport:
     def troubles(self) -> tuple[str, ...]:
         """Why the report is not whole, one sentence each; none where it is."""
         if self.too_large:
-            return (f"The report has more than {MAX_REPORT_BYTES:,} bytes; it was not read.",)
+            return (f"The report has more than {MAX_OCSF_REPORT_BYTES:,} bytes; it was not read.",)
         found = [] if self.end is End.WHOLE else [str(self.end)]
         if self.over_limit:
             found.append(f"The report has more than {MAX_ITEMS:,} items; the rest was not read.")

@@ -275,7 +275,7 @@ def test_made_up_checks_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_large_a_report_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prowler, "MAX_REPORT_BYTES", 10_000)
+    monkeypatch.setattr(prowler, "MAX_OCSF_REPORT_BYTES", 10_000)
     found = read(*(item(bucket(number)) for number in range(10)))
     assert (found.items, found.troubles) == (0, ("The report has more than 10,000 bytes; it was not read.",))
 
