@@ -6,7 +6,6 @@ or hang before any of its steps.  Around it stand the real services; `redeem` ma
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -25,14 +24,14 @@ from glovebox.registry.model import Disabled
 from glovebox.registry.store import Stored, T
 from glovebox.scans.accounts import ENVELOPE_FILE, AccountTarget, claim_key
 from glovebox.scans.brokering import SessionKeys, SessionOrder
-from glovebox.scans.model import Manifest, handoff_key, report_key
+from glovebox.scans.model import handoff_key, report_key
 from glovebox.scans.ports import StoredVersion
 from glovebox.services.redeem import Redeem
 from tests.brokering import FakeSessions, settings
 from tests.chaos import Task, World
 from tests.fakes import FakeClaims, FakeResults
 from tests.findings import small_findings
-from tests.flow import Event, created
+from tests.flow import Event, created, manifest_of
 from tests.prowler import Json, item, report
 from tests.registry import SCANNING, FakeTargets, account
 from tests.small_dynamodb import SmallDynamoDB
@@ -116,14 +115,8 @@ class Box:
         return "manifest"
 
     def manifest(self) -> str:
-        told = Manifest(
-            scan_id=self.scan_id,
-            attempt=self.attempt,
-            report_uploaded=True,
-            report_bytes=len(self.body),
-            report_sha256=hashlib.sha256(self.body).hexdigest(),
-            report_lines=self.lines,
-            scanner_exit=self.exit,
+        told = manifest_of(
+            self.scan_id, self.attempt, self.body, report_lines=self.lines, scanner_exit=self.exit
         )
         self.world.send("ingest", self.world.flow.announce(self.scan_id, told, self.attempt))
         return "end"

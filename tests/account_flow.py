@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 
-import msgspec
 import pytest
 
 from glovebox.findings.canaries import planted
 from glovebox.registry.model import Account
-from glovebox.scans.model import Manifest, report_key
+from glovebox.scans.model import report_key
 from glovebox.scans.state import Scan
-from tests.flow import Event, Flow
+from tests.flow import Event, Flow, manifest_of
 from tests.prowler import ACCOUNT, REGION, Json, bucket, item, report
 
 TARGET = f"aws:{ACCOUNT}"
@@ -40,16 +38,8 @@ def upload(
     listed = items if isinstance(items, bytes) else list(items)
     body = listed if isinstance(listed, bytes) else report(listed)
     flow.results.upload(report_key(scan.scan_id, attempt, "account"), body)
-    told = Manifest(
-        scan_id=scan.scan_id,
-        attempt=attempt,
-        report_uploaded=True,
-        report_bytes=len(body),
-        report_sha256=hashlib.sha256(body).hexdigest(),
-        report_lines=_count(body),
-        scanner_exit=0,
-    )
-    return flow.announce(scan.scan_id, msgspec.structs.replace(told, **manifest), attempt)
+    told = manifest_of(scan.scan_id, attempt, body, **{"report_lines": _count(body), **manifest})
+    return flow.announce(scan.scan_id, told, attempt)
 
 
 def _count(body: bytes) -> int:

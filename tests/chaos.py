@@ -210,6 +210,25 @@ class World:
     def _one_of(self, *choices: int | None) -> int | None:
         return choices[0] if self.calm else self.random.choice(choices)
 
+    # ------------------------------------------------------------ a storm
+
+    def storm(self, order: Event, *, steps: int, hours: int) -> None:
+        """Order a run, twice, and let so many things happen; then calm, until the run is over."""
+        for _ in range(2):
+            self.send("launch", order)
+        for _ in range(steps):
+            self.step()
+        self._launch_at_last(order)
+        self.clear_up(hours)
+
+    def _launch_at_last(self, order: Event) -> None:
+        """An order that nobody took in all of its tries waits in the failure queue until somebody sends it on."""
+        try:
+            self.flow.launch.handle(order)
+        except (CrashError, UpstreamError, ConflictError):
+            self.calm = True
+            self.flow.launch.handle(order)
+
     # ------------------------------------------------------------ the end
 
     def clear_up(self, hours: int) -> None:

@@ -211,16 +211,8 @@ class Flow:
         """Put report and manifest as an honest outlet would, `manifest` changed; the event that follows."""
         body = b"".join((line if isinstance(line, bytes) else to_json(line)) + b"\n" for line in lines)
         self.results.upload(report_key(scan_id, attempt), body)
-        told = Manifest(
-            scan_id=scan_id,
-            attempt=attempt,
-            report_uploaded=True,
-            report_bytes=len(body),
-            report_sha256=hashlib.sha256(body).hexdigest(),
-            report_lines=len(lines),
-            scanner_exit=0,
-        )
-        return self.announce(scan_id, msgspec.structs.replace(told, **manifest), attempt)
+        told = manifest_of(scan_id, attempt, body, **{"report_lines": len(lines), **manifest})
+        return self.announce(scan_id, told, attempt)
 
     def announce(self, scan_id: str, manifest: Manifest | bytes, attempt: int = 1) -> Event:
         body = manifest if isinstance(manifest, bytes) else msgspec.json.encode(manifest)
@@ -262,6 +254,19 @@ class Flow:
 
     def stream(self, run_id: str, scan_id: str = "run") -> Event:
         return stream_event((run_id, scan_id))
+
+
+def manifest_of(scan_id: str, attempt: int, body: bytes, /, **changed: object) -> Manifest:
+    """What an honest outlet says of the report `body` and of a scanner that ended well."""
+    told = Manifest(
+        scan_id=scan_id,
+        attempt=attempt,
+        report_uploaded=True,
+        report_bytes=len(body),
+        report_sha256=hashlib.sha256(body).hexdigest(),
+        scanner_exit=0,
+    )
+    return msgspec.structs.replace(told, **changed)
 
 
 def created(key: str, version_id: str, bucket: str = "results") -> Event:

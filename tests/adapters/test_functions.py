@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import base64
-import hashlib
 import importlib
 import json
 import time
@@ -27,13 +26,13 @@ from glovebox.errors import ConfigurationError, InputError
 from glovebox.farm.dns import Answer, serving_names_apart
 from glovebox.registry.model import Account, Disabled
 from glovebox.scans.accounts import CLAIM_VARIABLE, AccountScanRequest, claim_key
-from glovebox.scans.model import Manifest, OutletOrder, handoff_key, manifest_key, report_key
+from glovebox.scans.model import OutletOrder, handoff_key, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
 from glovebox.tickets.keys import KeySet
 from tests.account_flow import planted_item
 from tests.fakes import PUBLIC_ADDRESS
 from tests.findings import create_table
-from tests.flow import created, stream_event
+from tests.flow import created, manifest_of, stream_event
 from tests.prowler import item, report
 from tests.records import good_record
 
@@ -168,14 +167,7 @@ def test_a_run_goes_from_its_list_to_its_files_its_message_and_the_public_querie
 
     body = to_json(good_record(HOST, scan_date=request["scanDate"])) + b"\n"
     s3.put_object(Bucket="results", Key=report_key(scan_id, 1), Body=body)
-    manifest = Manifest(
-        scan_id=scan_id,
-        attempt=1,
-        report_uploaded=True,
-        report_bytes=len(body),
-        report_sha256=hashlib.sha256(body).hexdigest(),
-        scanner_exit=0,
-    )
+    manifest = manifest_of(scan_id, 1, body)
     version = s3.put_object(
         Bucket="results", Key=manifest_key(scan_id, 1), Body=msgspec.json.encode(manifest)
     )["VersionId"]
@@ -256,15 +248,7 @@ def test_a_report_of_an_account_becomes_findings_a_closed_run_and_a_message(
     scan_id = f"{run_id}-0000"
     body = report([planted_item(TARGET), item(account=TARGET)])
     s3.put_object(Bucket="results", Key=report_key(scan_id, 1, "account"), Body=body)
-    manifest = Manifest(
-        scan_id=scan_id,
-        attempt=1,
-        report_uploaded=True,
-        report_bytes=len(body),
-        report_sha256=hashlib.sha256(body).hexdigest(),
-        report_lines=2,
-        scanner_exit=0,
-    )
+    manifest = manifest_of(scan_id, 1, body, report_lines=2)
     version = s3.put_object(
         Bucket="results", Key=manifest_key(scan_id, 1), Body=msgspec.json.encode(manifest)
     )["VersionId"]

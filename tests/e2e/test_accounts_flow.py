@@ -118,7 +118,7 @@ def test_a_fault_that_was_repaired_is_resolved_and_one_that_is_back_is_reopened(
         assert scanned(platform).scans[0].counts == {"resolved": 1}
         assert found(platform)[finding] is State.RESOLVED
     finally:
-        target.owner.client("s3").delete_public_access_block(Bucket=PUBLIC_BUCKET)
+        target.open_bucket()
     assert scanned(platform).scans[0].counts == {"reopened": 1}
     assert found(platform)[finding] is State.REOPENED
 

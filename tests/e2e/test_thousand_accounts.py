@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -31,7 +30,8 @@ from glovebox.local.tasks import parse_environment_file
 from glovebox.registry.model import Account
 from glovebox.registry.order import AccountsOrder
 from glovebox.registry.registry import Registry
-from glovebox.scans.model import Manifest, OutletOrder, RunState, ScanState, UploadForm
+from glovebox.scans.model import OutletOrder, RunState, ScanState, UploadForm
+from tests.flow import manifest_of
 from tests.prowler import item, report
 
 pytestmark = [pytest.mark.e2e, pytest.mark.thousand]
@@ -86,15 +86,7 @@ class FakeScanners:
         encoded = parse_environment_file(body)["GLOVEBOX_ORDER"]
         order = msgspec.json.decode(base64.b64decode(encoded), type=OutletOrder)
         told = self._report(ACCOUNTS[int(order.scan_id[-4:])])
-        manifest = Manifest(
-            scan_id=order.scan_id,
-            attempt=order.attempt,
-            report_uploaded=True,
-            report_bytes=len(told),
-            report_sha256=sha256(told).hexdigest(),
-            report_lines=2,
-            scanner_exit=0,
-        )
+        manifest = manifest_of(order.scan_id, order.attempt, told, report_lines=2)
         self._upload(order.report, told)
         self._upload(order.manifest, msgspec.json.encode(manifest))
         self.uploads[order.scan_id] += 1

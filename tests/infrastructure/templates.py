@@ -109,6 +109,16 @@ class Assembly:
         assert function == "Ref", f"unexpected {function}"
         return _PSEUDO.get(argument, _HASH.sub("", argument))
 
+    def as_text(self, value: Any) -> Any:
+        """A part of a template in which each expression is text."""
+        if isinstance(value, list):
+            return [self.as_text(each) for each in value]
+        if isinstance(value, dict):
+            if len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
+                return self.shown(value)
+            return {key: self.as_text(each) for key, each in value.items()}
+        return value
+
 
 def listed(value: Any) -> list[Any]:
     """A policy's element that may stand alone or in a list."""

@@ -46,20 +46,10 @@ def policies(assembly: Assembly) -> Policies:
         network = assembly.shown(endpoint.properties["VpcId"])
         service = assembly.shown(endpoint.properties["ServiceName"]).removeprefix("com.amazonaws.region.")
         found[f"{network} {service}"] = [
-            _as_text(assembly, each) for each in endpoint.properties["PolicyDocument"]["Statement"]
+            assembly.as_text(each) for each in endpoint.properties["PolicyDocument"]["Statement"]
         ]
     assert len(found) == 6
     return found
-
-
-def _as_text(assembly: Assembly, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_text(assembly, each) for each in value]
-    if isinstance(value, dict):
-        if len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
-            return assembly.shown(value)
-        return {key: _as_text(assembly, each) for key, each in value.items()}
-    return value
 
 
 def _changed(policies: Policies, endpoint: str, sid: str, change: Change) -> Policies:
@@ -334,7 +324,7 @@ def test_a_boundary_that_spares_a_service_is_refuted() -> None:
 @pytest.fixture(scope="module")
 def groups(assembly: Assembly) -> dict[str, list[dict[str, Any]] | None]:
     return {
-        each.short: _as_text(assembly, each.properties.get("SecurityGroupEgress"))
+        each.short: assembly.as_text(each.properties.get("SecurityGroupEgress"))
         for each in assembly.of("AWS::EC2::SecurityGroup")
     }
 

@@ -12,7 +12,7 @@ import z3
 from glovebox_constructs.policies import statements
 from stacks.names import SCAN_IDS
 from stacks.settings import Settings
-from tests.infrastructure.templates import EXTERNAL, TARGETS, Assembly, listed, synthesize
+from tests.infrastructure.templates import EXTERNAL, TARGETS, listed, synthesize
 from tests.policies.prover import Request, Statement, fits
 from tests.policies.simulator import verdicts_on
 
@@ -40,21 +40,11 @@ def roles(tmp_path_factory: pytest.TempPathFactory) -> Roles:
     for policy in assembly.of("AWS::IAM::Policy"):
         for role in policy.properties["Roles"]:
             document = policy.properties["PolicyDocument"]["Statement"]
-            found[f"{policy.stack} {assembly.shown(role)}"] += [_as_text(assembly, each) for each in document]
+            found[f"{policy.stack} {assembly.shown(role)}"] += [assembly.as_text(each) for each in document]
     for role in assembly.of("AWS::IAM::Role"):
         assert not {"Policies", "ManagedPolicyArns"} & role.properties.keys(), "it would have to be read too"
     assert len(found) > 20
     return found
-
-
-def _as_text(assembly: Assembly, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_as_text(assembly, each) for each in value]
-    if isinstance(value, dict):
-        if len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
-            return assembly.shown(value)
-        return {key: _as_text(assembly, each) for key, each in value.items()}
-    return value
 
 
 # ---------------------------------------------------------------- proofs

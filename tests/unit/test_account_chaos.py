@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from glovebox.errors import ConflictError, UpstreamError
 from glovebox.findings.store import ScanRecord
 from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import RunState, ScanState
 from glovebox.scans.state import Run, Scan
 from tests.account_chaos import AccountWorld, items_of
-from tests.chaos import CrashError
 from tests.flow import Event
 
 STORMS = 200
@@ -67,22 +65,8 @@ def said(scan: Scan) -> set[str]:
 
 def _storm(seed: int) -> Storm:
     world = AccountWorld(seed)
-    for _ in range(2):
-        world.send("launch", ORDER)
-    for _ in range(STEPS):
-        world.step()
-    _launch_at_last(world)
-    world.clear_up(HOURS)
+    world.storm(ORDER, steps=STEPS, hours=HOURS)
     return Storm(seed, world)
-
-
-def _launch_at_last(world: AccountWorld) -> None:
-    """An order that nobody took in all of its tries waits in the failure queue until a person sends it on."""
-    try:
-        world.flow.launch.handle(ORDER)
-    except (CrashError, UpstreamError, ConflictError):
-        world.calm = True
-        world.flow.launch.handle(ORDER)
 
 
 @pytest.fixture(scope="module")

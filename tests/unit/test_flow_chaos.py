@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from glovebox.errors import UpstreamError
 from glovebox.scans.model import RunState
 from glovebox.scans.state import Run, Scan
 from glovebox.siteaudit.record import from_json
 from glovebox.sites.publication import RUN_FILE
-from tests.chaos import CrashError, World
+from tests.chaos import World
 from tests.flow import Event
 
 STORMS = 400
@@ -61,22 +60,8 @@ def _storm(seed: int) -> Storm:
     world = World(seed, enrichment=seed % 3 == 0)
     hosts = tuple(f"h{number}.example.com" for number in range(world.random.randrange(1, 8)))
     world.flow.lists.objects["hosts.txt"] = "\n".join((*hosts, "# a comment", "not a host")).encode()
-    for _ in range(2):
-        world.send("launch", ORDER)
-    for _ in range(STEPS):
-        world.step()
-    _launch_at_last(world)
-    world.clear_up(HOURS)
+    world.storm(ORDER, steps=STEPS, hours=HOURS)
     return Storm(seed, world, hosts)
-
-
-def _launch_at_last(world: World) -> None:
-    """An order that nobody took in all of its tries waits in the failure queue until a person sends it on."""
-    try:
-        world.flow.launch.handle(ORDER)
-    except (CrashError, UpstreamError):
-        world.calm = True
-        world.flow.launch.handle(ORDER)
 
 
 @pytest.fixture(scope="module")
