@@ -222,7 +222,7 @@ class World:
         self.clear_up(hours)
 
     def _launch_at_last(self, order: Event) -> None:
-        """An order that nobody took in all of its tries waits in the failure queue until somebody sends it on."""
+        """What nobody took in all of its tries waits in the failure queue until a person sends it on."""
         try:
             self.flow.launch.handle(order)
         except (CrashError, UpstreamError, ConflictError):
