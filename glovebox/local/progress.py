@@ -62,11 +62,13 @@ def follow(cloud: LocalCloud, run_id: str) -> Iterator[View]:
 
 def look(cloud: LocalCloud, run_id: str) -> View:
     store = cloud.store
+    # The run first: of one that is over, the scans have ended.
+    run = store.run(run_id)
     scans = store.scans(run_id)
     ingested = sum(sum(scan.counts.values()) for scan in scans)
     waiting = {scan.task_arn for scan in scans if not scan.counts}
     written = sum(_lines(running) for running in cloud.agent.running if running.task.arn in waiting)
-    return View(store.run(run_id), scans, ingested + written, cloud.agent.problems)
+    return View(run, scans, ingested + written, cloud.agent.problems)
 
 
 def _lines(running: Running) -> int:
