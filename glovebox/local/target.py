@@ -72,10 +72,8 @@ class TargetAccount:
         storage.delete_bucket_policy(Bucket=PUBLIC_BUCKET)
         self._block(PUBLIC_BUCKET)
 
-    def _plant_buckets(self) -> None:
-        storage = self.owner.client("s3")
-        for bucket in (PUBLIC_BUCKET, CAREFUL_BUCKET):
-            storage.create_bucket(Bucket=bucket)
+    def open_bucket(self) -> None:
+        """Let everybody read the public bucket."""
         everybody = {
             "Version": "2012-10-17",
             "Statement": [
@@ -88,8 +86,15 @@ class TargetAccount:
                 }
             ],
         }
+        storage = self.owner.client("s3")
         storage.delete_public_access_block(Bucket=PUBLIC_BUCKET)
         storage.put_bucket_policy(Bucket=PUBLIC_BUCKET, Policy=json.dumps(everybody))
+
+    def _plant_buckets(self) -> None:
+        storage = self.owner.client("s3")
+        for bucket in (PUBLIC_BUCKET, CAREFUL_BUCKET):
+            storage.create_bucket(Bucket=bucket)
+        self.open_bucket()
         self._block(CAREFUL_BUCKET)
         storage.put_bucket_versioning(Bucket=CAREFUL_BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
