@@ -21,6 +21,7 @@ DENIED_CODES: Final = frozenset(
 """How AWS's services say that a role may not; the number is of HEAD requests, whose answers have no body."""
 DENIED_OPERATIONS: Final = frozenset(
     {
+        "BatchGetImage",
         "DescribeInstanceAttribute",
         "DescribeLaunchConfigurations",
         "DescribeLaunchTemplateVersions",
@@ -32,6 +33,7 @@ DENIED_OPERATIONS: Final = frozenset(
         "GetBlob",
         "GetConnections",
         "GetDocument",
+        "GetDownloadUrlForLayer",
         "GetFolder",
         "GetFunction",
         "GetLayerVersion",
