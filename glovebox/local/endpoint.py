@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl
 
+from glovebox.envelopes.names import CLAIM_BYTES
 from glovebox.local.aws import REGION, LocalAws
 from glovebox.local.front import Front, FrontHandler, serving
 from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
@@ -28,8 +29,6 @@ FORM_BYTES = 64 << 10
 """What a form has beside its file."""
 _READ = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/(?:request|envelope)\.json")
 _CLAIM = re.compile(r"/claims/[0-9A-Za-z-]+/[0-9]+/claim\.json")
-MAX_CLAIM_BYTES = 4 << 10
-"""More than twice a claim's."""
 _SIGNED = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Security-Token|Signature)")
 _SCOPE = re.compile(r"[A-Z0-9]+/[0-9]{8}/[a-z0-9-]+/s3/aws4_request")
 _KEPT = ("Content-Type", "Content-Length", "If-None-Match")
@@ -86,7 +85,7 @@ class _Handler(FrontHandler):
         self._take(self._uploadable(), MAX_OCSF_REPORT_BYTES + FORM_BYTES)
 
     def do_PUT(self) -> None:  # noqa: N802  of the base class
-        self._take(self._signed(_CLAIM, self.buckets.claims), MAX_CLAIM_BYTES)
+        self._take(self._signed(_CLAIM, self.buckets.claims), CLAIM_BYTES)
 
     def _take(self, bucket: str | None, most: int) -> None:
         length = self.headers.get("Content-Length", "")
