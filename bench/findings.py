@@ -74,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def large_report() -> Iterator[Figure]:
-    """A report of 100 MB through the whole of `ingest`, in a process of its own: taken in, and again the next
-    day.  The first time all of its findings are new, which is the promise on new findings below."""
+    """A report of 100 MB through the whole of `ingest`, in a process of its own: taken in, when all of its
+    findings are new, and again the next day; both keep the promise."""
     with tempfile.TemporaryDirectory(prefix="glovebox-bench-") as temporary:
         folder = Path(temporary)
         path, output = folder / "report.json", folder / "output.txt"
@@ -86,7 +86,7 @@ def large_report() -> Iterator[Figure]:
     yield Figure(
         promise=f"ingest takes a report of {REPORT_BYTES // 1_000_000} MB in 2 s of processor time",
         measured=f"{told.again:.2f} s ({items:,} items; {told.first:.1f} s where all of them are new)",
-        kept=told.again <= 2,
+        kept=max(told.first, told.again) <= 2,
     )
     peak = usage.peak_bytes / 1e6
     yield Figure(promise="in 250 MB", measured=f"{peak:.0f} MB", kept=peak <= 250)
