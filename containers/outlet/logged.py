@@ -33,8 +33,9 @@ _WORDS = re.compile(
 def logged_errors(folder: Path) -> tuple[list[LoggedErrors], str]:
     """How often the log tells of each kind of error, and why that may not be all.
 
-    Without a log it is not known that there were none: Prowler begins one before anything else.  An error counts by the answer of AWS that its message names first, else as `other`; so does whatever is
-    of one kind too many.
+    Without a log nobody knows whether there were any: Prowler begins one before anything else.  An error
+    counts by the answer of AWS that its message names first, else as `other`; so does whatever is of one
+    kind too many.
     """
     try:
         with opened(folder / LOG_FILE) as log:
