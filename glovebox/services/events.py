@@ -5,10 +5,8 @@ Of a change only the keys are read, because an image may be out of date.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from glovebox.errors import InputError
 
@@ -55,8 +53,9 @@ class S3Object(Struct, frozen=True, rename="kebab"):
     """An object that was written."""
 
     key: str
-    version_id: Annotated[str, Meta(min_length=1)] | None = None
-    """S3 always says it for a versioned bucket; the emulator of the local cloud leaves it out."""
+    version_id: str | None = None
+    """S3 always says it for a versioned bucket; empty or left out for others, and by the local cloud's
+    emulator."""
 
 
 class _Detail(Struct, frozen=True):

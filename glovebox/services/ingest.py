@@ -72,7 +72,8 @@ class Ingest:
         versions = self.results.versions(found.key)
         if not versions:
             raise NotFoundError("The announced object is not there.")
-        second = len(versions) > 1 if found.version_id is None else versions[0].version_id != found.version_id
+        first = versions[0].version_id
+        second = first != found.version_id if found.version_id else len(versions) > 1
         if second:
             log.error("second_upload", scanId=scan_id, attempt=attempt, object=MANIFEST_FILE)
             return None

@@ -91,6 +91,17 @@ def test_an_ingest_that_died_halfway_is_done_again_from_the_start(flow: Flow, sc
     assert now(flow, scan).state is ScanState.COMPLETED
 
 
+def test_an_event_that_says_no_version_is_about_the_first_one_if_there_is_no_other(
+    flow: Flow, scan: Scan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow.upload(scan.scan_id, flow.records(scan.scan_id))
+    flow.ingest.handle(created(manifest_key(scan.scan_id, 1), ""))
+    assert now(flow, scan).counts == {"ok": 2}
+    flow.upload(scan.scan_id, flow.records(scan.scan_id))
+    flow.ingest.handle(created(manifest_key(scan.scan_id, 1), ""))
+    assert "second_upload" in capsys.readouterr().out
+
+
 def test_a_second_upload_is_refused_and_the_first_counts(
     flow: Flow, scan: Scan, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,15 @@ def test_a_second_claim_raises_its_alarm_however_far_the_scan_is(
     assert messages(capsys.readouterr().out) == ["second_claim"]
 
 
+def test_a_claim_is_answered_whether_its_event_leaves_the_version_out_or_says_none() -> None:
+    """Its bucket keeps no versions."""
+    broker, pair = Broker(), KeyPair()
+    broker.claims.put(claim_key(SCAN, 1), pair.public.claim())
+    announced = {"key": claim_key(SCAN, 1), "version-id": ""}
+    broker.redeem.handle({"detail": {"bucket": {"name": "claims"}, "object": announced}})
+    assert credentials_of(broker, pair).account == ACCOUNT
+
+
 def test_an_event_that_comes_again_is_no_second_claim(capsys: pytest.CaptureFixture[str]) -> None:
     broker, pair = Broker(), KeyPair()
     for _ in range(3):
