@@ -59,6 +59,7 @@ class Flow:
     gateways: tuple[str, ...] = ("10.43.0.10:3129", "10.43.0.26:3129")
     ipv6: bool = False
     regions: tuple[str, ...] = ("eu-central-1", "eu-west-1", "us-east-1")
+    own_region: str = "eu-west-1"
     regions_per_scan: int = 4
     service_parts: int = 1
     issuers: tuple[str, ...] = ("issuer.example.com",)
@@ -128,6 +129,7 @@ class Flow:
             scanning_account=SCANNING,
             shards=Shards(
                 regions=self.regions,
+                own_region=self.own_region,
                 regions_per_scan=self.regions_per_scan,
                 service_parts=self.service_parts,
             ),

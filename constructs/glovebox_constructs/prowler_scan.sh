@@ -38,6 +38,8 @@ set -- aws -M json-ocsf -F report -o "$out" -b --no-color -z --log-level ERROR -
 {
   set -- "$@" -f $regions
   set -- "$@" -e @EXCLUDED_CHECKS@
+  # Checks of other services that would ask S3 all the same.
+  case " $without " in *" s3 "*) set -- "$@" @BUCKET_CHECKS@ ;; esac
   [ -z "$services" ] || set -- "$@" -s $services
   [ -z "$without" ] || set -- "$@" --excluded-services $without
 }

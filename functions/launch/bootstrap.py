@@ -56,6 +56,7 @@ def bootstrap() -> Launch:
         scanning_account=environment.scanning_account,
         shards=Shards(
             regions=environment.regions,
+            own_region=s3.meta.region_name,
             regions_per_scan=environment.regions_per_scan,
             service_parts=environment.service_parts,
         ),

@@ -14,7 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from glovebox_constructs.prowler_script import COSTS, SCRIPT, excluded_checks, prowler_script
+from glovebox.registry import shards
+from glovebox_constructs.prowler_script import (
+    COSTS,
+    LOOK_AT_BUCKETS,
+    SCRIPT,
+    bucket_checks,
+    excluded_checks,
+    filled,
+    prowler_script,
+)
+from tests.conftest import PROWLER
 
 STAND_IN = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
@@ -127,6 +137,29 @@ def test_a_shard_names_its_services_or_those_of_others(box: Box, variable: str, 
     assert len({"-s", "--excluded-services"} & set(box.arguments())) == 1
 
 
+def test_without_s3_no_check_of_another_service_asks_it_either(box: Box) -> None:
+    box.run(GLOVEBOX_WITHOUT="iam s3")
+    assert box.named("-e") == [*excluded_checks(), *bucket_checks()]
+    box.run(GLOVEBOX_WITHOUT="s3control iam")
+    assert box.named("-e") == excluded_checks()
+
+
+def test_the_services_whose_checks_look_at_buckets_share_the_shard_of_s3() -> None:
+    assert {check.partition("_")[0] for check in bucket_checks()} == set(shards.LOOK_AT_BUCKETS)
+
+
+@pytest.mark.prowler
+def test_the_checks_that_look_at_buckets_are_those_of_prowlers_source() -> None:
+    [services] = PROWLER.parents[1].glob("lib/python*/site-packages/prowler/providers/aws/services")
+    asking = {
+        path.parent.name
+        for path in services.rglob("*.py")
+        if "services.s3." in path.read_text() and path.is_relative_to(services) and "_fixer" not in path.name
+        if path.relative_to(services).parts[0] != "s3"
+    }
+    assert asking == set(LOOK_AT_BUCKETS)
+
+
 @pytest.mark.parametrize("code", ["0", "1", "3"])
 def test_it_ends_as_prowler_does(box: Box, code: str) -> None:
     done = box.run(END=code)
@@ -192,7 +225,7 @@ def test_what_the_audit_role_may_not_read_is_not_judged() -> None:
 
 def test_shellcheck_finds_nothing() -> None:
     tool = str(Path(sys.executable).with_name("shellcheck"))
-    text = SCRIPT.read_text().replace("@EXCLUDED_CHECKS@", " ".join(excluded_checks()))
+    text = filled(SCRIPT.read_text())
     done = subprocess.run(
         [tool, "--shell=sh", "-"], input=text, capture_output=True, text=True, timeout=60, check=False
     )

@@ -59,18 +59,19 @@ def hand_off_of(flow: Flow, scan_id: str, name: str, attempt: int = 1) -> str:
 def test_an_order_becomes_a_run_with_a_scan_for_each_shard_and_a_task_each(flow: Flow) -> None:
     answer = order(flow, B, A, B)
     run, scans = flow.store.run(answer.run_id), scans_of(flow, answer)
-    assert (answer.accounts, answer.scans, answer.refused) == (2, 3, ())
-    assert (run.kind, run.accounts, run.hosts, run.shards, run.pending) == ("account", 2, 0, 3, 3)
+    assert (answer.accounts, answer.scans, answer.refused) == (2, 4, ())
+    assert (run.kind, run.accounts, run.hosts, run.shards, run.pending) == ("account", 2, 0, 4, 4)
     assert (run.state, run.requested_by) == (RunState.RUNNING, "somebody")
     targets = [scan.account for scan in scans]
-    assert [target.account for target in targets if target] == [A, A, B]
+    assert [target.account for target in targets if target] == [A, A, A, B]
     assert [target.regions for target in targets if target] == [
         ["eu-central-1", "eu-west-1"],
         ["us-east-1"],
+        ["eu-west-1"],  # its buckets
         ["eu-west-1"],
     ]
     assert {scan.state for scan in scans} == {ScanState.LAUNCHING}
-    assert [task.kind for task in flow.tasks.orders] == ["account"] * 3
+    assert [task.kind for task in flow.tasks.orders] == ["account"] * 4
 
 
 def test_the_task_is_told_its_account_where_to_claim_and_whom_to_believe_and_nothing_else(flow: Flow) -> None:
@@ -201,7 +202,7 @@ def test_a_schedule_that_fires_twice_is_one_run_with_each_task_once(flow: Flow) 
     first = flow.launch.handle(SCHEDULED)
     assert flow.launch.handle(SCHEDULED) == first
     assert len(flow.store.runs) == 1
-    assert len(flow.tasks.orders) == first.scans == 3
+    assert len(flow.tasks.orders) == first.scans == 4
 
 
 def test_a_registry_that_changed_between_two_tries_is_a_run_of_its_own(flow: Flow) -> None:
@@ -256,14 +257,13 @@ def test_what_is_not_begun_when_the_answer_is_due_is_left_to_watch(flow: Flow) -
 
     flow.tasks = Slow()
     answer = order(flow, A, B)
-    assert answer.scans == 3
+    assert answer.scans == 4
     assert [scan.state for scan in scans_of(flow, answer)] == [
         ScanState.LAUNCHING,
-        ScanState.REQUESTED,
-        ScanState.REQUESTED,
+        *[ScanState.REQUESTED] * 3,
     ]
     flow.watch.handle({"tick": True})
-    assert len(flow.launcher.asked) == 2
+    assert len(flow.launcher.asked) == 3
 
 
 def test_the_answer_is_what_the_command_line_reads(flow: Flow) -> None:
