@@ -31,7 +31,7 @@ plain "$regions $services $without"
 printf 'Mutelist:\n  Accounts: {}\n' >"$scratch/mutelist.yaml" || ended 2
 
 prowler=$(command -v prowler) || prowler=/home/prowler/.venv/bin/prowler
-set -- aws -M json-ocsf -F report -o "$out" -b --no-color -z --log-level ERROR --log-file "$out/scanner.log" \
+set -- aws -M json-ocsf -F report -o "$out" -b --no-color -z --log-level WARNING --log-file "$out/scanner.log" \
   --aws-retries-max-attempts 2 -w "$scratch/mutelist.yaml"
 # Blanks part the names, and nothing else does: each list was looked at above.
 # shellcheck disable=SC2086

@@ -20,13 +20,22 @@ MAX_LOG_BYTES = 64 << 20
 """A scan in which all is denied writes two; this takes a second to search."""
 OTHER = "other"
 _CHUNK = 1 << 20
-_LONGEST = 512
-"""More bytes than the longest words that are searched for: they may stand across two chunks."""
+_LONGEST = 1024
+"""More bytes than what is searched for: it may stand across two chunks."""
+_DENIALS = re.compile(
+    r"AccessDenied(?:Exception)?|(?:Client\.)?UnauthorizedOperation|AuthorizationError|EgressDenied"
+    r"|UnrecognizedClientException|403"
+)
+"""Answers that leave a report incomplete though Prowler may only warn of them; no other warning counts."""
 _WORDS = re.compile(
-    rb'"level": "(?P<level>ERROR|CRITICAL)"'
+    rb'"level": "(?P<level>WARNING|ERROR|CRITICAL)"'
+    # Where Prowler puts an exception's class and text: `eu-west-1 -- ClientError[12]: An error ...`, or with
+    # the line's number elsewhere.  What the text quotes, such as a tag, is never at its beginning.
+    rb'(?:, "module": "\w{0,64}", "message": "(?:[^\s"]{1,128} --? )?'
+    rb"(?P<exception>\w{1,64})(?:\[\d{1,6}\]|:\d{1,6})?(?:: ?| -- )(?:\[\d{1,6}\]: ?)?"
     # botocore's ClientError, whichever service it is about.
-    rb"|An error occurred \((?P<code>[A-Za-z0-9._-]{1,63})\)"
-    rb" when calling the (?P<operation>\w{1,63}) operation"
+    rb"An error occurred \((?P<code>[A-Za-z0-9._-]{1,63})\)"
+    rb" when calling the (?P<operation>\w{1,63}) operation)?"
 )
 
 
@@ -49,33 +58,37 @@ def logged_errors(folder: Path) -> tuple[list[LoggedErrors], str]:
 
 def _words(log: IO[bytes]) -> Iterator[re.Match[bytes]]:
     seen, left = b"", MAX_LOG_BYTES
-    while chunk := log.read(min(_CHUNK, left)):
+    while True:
+        chunk = log.read(min(_CHUNK, left))
         left -= len(chunk)
         seen += chunk
-        end = 0
+        end, sure = 0, len(seen) - _LONGEST if chunk else len(seen)
         for match in _WORDS.finditer(seen):
+            if match.start() > sure:
+                break
             end = match.end()
             yield match
-        seen = seen[max(end, len(seen) - _LONGEST) :]
+        if not chunk:
+            return
+        seen = seen[max(end, sure, 0) :]
 
 
 def _kinds(words: Iterator[re.Match[bytes]]) -> Iterator[str]:
     """One name for each error."""
-    told = True
     for match in words:
-        if match["level"]:
-            if not told:
-                yield OTHER
-            told = False
-        elif not told:
-            told = True
-            yield _name(match)
-    if not told:
-        yield OTHER
+        code = _code(match)
+        if match["level"] != b"WARNING" or _DENIALS.fullmatch(code):
+            yield _name(code, match)
 
 
-def _name(match: re.Match[bytes]) -> str:
-    name = f"{match['code'].decode()}:{match['operation'].decode()}"
+def _code(match: re.Match[bytes]) -> str:
+    """What AWS answered; empty for any other error.  A service's own exceptions are named as its codes."""
+    code, exception = (match["code"] or b"").decode(), (match["exception"] or b"").decode()
+    return code if exception in {"ClientError", code, f"{code}Exception"} else ""
+
+
+def _name(code: str, match: re.Match[bytes]) -> str:
+    name = f"{code}:{match['operation'].decode()}" if code else OTHER
     return name if redact(name) == name else OTHER
 
 

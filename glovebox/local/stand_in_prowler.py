@@ -302,7 +302,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-b", dest="no_banner", action="store_true")
     made.add_argument("--no-color", action="store_true")
     made.add_argument("-z", dest="findings_are_fine", action="store_true")
-    made.add_argument("--log-level", choices=["ERROR"], default="ERROR")
+    made.add_argument("--log-level", choices=["WARNING"], default="WARNING")
     made.add_argument("--log-file", type=Path, required=True)
     made.add_argument("--aws-retries-max-attempts", type=int, default=3)
     made.add_argument("-w", dest="mutelist", type=Path, required=True)

@@ -35,7 +35,7 @@ GUESSES_BUCKETS = "s3_bucket_shadow_resource_vulnerability"
 """Asks for buckets by names that AWS's services would give them, and takes every refusal, the gateway's too,
 for a bucket of somebody else's: a real scan leaves it out."""
 OPTIONS = (
-    "-M", "json-ocsf", "-b", "--no-color", "-z", "-F", "report", "--log-level", "ERROR",
+    "-M", "json-ocsf", "-b", "--no-color", "-z", "-F", "report", "--log-level", "WARNING",
     "--aws-retries-max-attempts", "1", "--scan-unused-services", "--excluded-checks", ASKS_SHODAN,
 )  # fmt: skip
 

@@ -51,6 +51,10 @@ def test_the_operations_are_those_of_the_denied_actions(tool: ModuleType) -> Non
         ("403:HeadBucket", True),
         ("UnauthorizedOperation:DescribeInstanceAttribute", True),
         ("AccessDeniedException:GetConnections", True),
+        ("AccessDeniedException:ListDelegatedAdministrators", True),
+        ("AccessDeniedException:ListPolicies", True),
+        ("AccessDenied:ListPolicies", False),
+        ("EgressDenied:ListPolicies", False),
         ("AccessDenied:ListRoles", False),
         ("ThrottlingException:GetConnections", False),
         ("other", False),
@@ -58,5 +62,5 @@ def test_the_operations_are_those_of_the_denied_actions(tool: ModuleType) -> Non
         ("", False),
     ],
 )
-def test_only_a_denial_of_one_of_them_is_expected(what: str, ours: bool) -> None:
+def test_only_a_denial_of_one_of_them_or_of_a_member_is_expected(what: str, ours: bool) -> None:
     assert expected(what) is ours

@@ -251,7 +251,8 @@ def test_whatever_the_bytes_what_goes_out_is_json_without_secrets_or_there_is_a_
 
 # ---------------------------------------------------------------- the log
 
-DENIED = "An error occurred (AccessDenied) when calling the ListBuckets operation: no"
+ANSWER = "An error occurred (AccessDenied) when calling the ListBuckets operation: no"
+DENIED = f"eu-west-1 -- ClientError[12]: {ANSWER}"
 
 
 def line(message: str, level: str = "ERROR") -> str:
@@ -271,13 +272,68 @@ def errors(out: Path, log: str) -> dict[str, int]:
 
 def test_errors_count_by_the_answer_of_aws_that_they_name(out: Path) -> None:
     log = (
-        line(f"eu-west-1 -- ClientError[12]: {DENIED}") * 2
+        line(DENIED) * 2
         + line('KeyError["a"]:\n  "quoted"\n')
-        + line("Throttled: An error occurred (Throttling) when calling the GetRole operation (reached max)")
+        + line(
+            "ClientError[1]: An error occurred (Throttling) when calling the GetRole operation (reached max)"
+        )
         + line(DENIED, level="INFO")
         + line("no rights at all", level="CRITICAL")
     )
     assert errors(out, log) == {"AccessDenied:ListBuckets": 2, "Throttling:GetRole": 1, "other": 2}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"ClientError[12]: {ANSWER}",
+        f"ClientError[12] -- {ANSWER}",
+        f"eu-west-1 -- ClientError:12 -- {ANSWER}",
+        f"ClientError -- {ANSWER}[12]",
+        f"ClientError -- [12]:{ANSWER} in region eu-west-1",
+        f"iam_a_check - ClientError[12]: {ANSWER}",
+        f"AccessDenied[12]: {ANSWER}",
+        f"AccessDeniedException[12]: {ANSWER}",
+    ],
+)
+def test_an_answer_is_found_wherever_prowler_puts_it(out: Path, message: str) -> None:
+    assert errors(out, line(message)) == {"AccessDenied:ListBuckets": 1}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"eu-west-1 -- KeyError[12]: {ANSWER}",
+        f"eu-west-1 -- ValueError[12]: no tag 'ClientError[1]: {ANSWER}'",
+        f"eu-west-1 -- ValueError[12]: odd\nClientError[1]: {ANSWER}",
+        f"a tag -- ClientError[12]: {ANSWER}",
+        ANSWER,
+    ],
+)
+def test_what_an_error_only_quotes_is_no_answer_of_aws(out: Path, message: str) -> None:
+    """A resource's text would else choose how the errors that it provokes are counted."""
+    assert errors(out, line(message)) == {"other": 1}
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "EgressDenied", "403"],
+)
+def test_a_warning_that_something_was_denied_counts_as_an_error(out: Path, code: str) -> None:
+    message = f"eu-west-1 -- ClientError[12]: An error occurred ({code}) when calling the ListX operation: no"
+    assert errors(out, line(message, level="WARNING")) == {f"{code}:ListX": 1}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "eu-west-1 -- ClientError[12]: An error occurred (NoSuchBucket) when calling the GetX operation: no",
+        f"eu-west-1 -- ValueError[12]: {ANSWER}",
+        "Unexpected admin account entry",
+    ],
+)
+def test_no_other_warning_counts(out: Path, message: str) -> None:
+    assert errors(out, line(message, level="WARNING")) == {}
 
 
 def test_a_message_counts_once_whatever_it_quotes(out: Path) -> None:
@@ -293,7 +349,8 @@ def test_words_across_the_border_of_two_chunks_are_found(out: Path, monkeypatch:
 
 def test_more_kinds_than_a_manifest_holds_count_together(out: Path) -> None:
     log = "".join(
-        line(f"An error occurred (Code{number}) when calling the Get operation") for number in range(300)
+        line(f"ClientError[1]: An error occurred (Code{number}) when calling the Get operation")
+        for number in range(300)
     )
     found = errors(out, log)
     assert len(found) == MAX_LOGGED_ERRORS

@@ -41,7 +41,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
     mutelist = folder / "mutelist.yaml"
     return [
         "aws", "-M", "json-ocsf", "-F", "report", "-o", str(folder), "-b", "--no-color",
-        "--log-level", "ERROR", "--log-file", str(folder / "scanner.log"),
+        "--log-level", "WARNING", "--log-file", str(folder / "scanner.log"),
         "--aws-retries-max-attempts", "2", "-w", str(mutelist), "-f", REGION, *more,
     ]  # fmt: skip
 
