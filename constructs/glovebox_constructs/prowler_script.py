@@ -7,8 +7,13 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("prowler_scan.sh")
 COSTS = Path(__file__).resolve().parents[2] / "policies" / "costs" / "prowler.json"
-NEVER = ("ec2_elastic_ip_shodan", "s3_bucket_shadow_resource_vulnerability")
-"""Checks that ask somebody else than AWS, or for buckets that need not be the account's."""
+NEVER = (
+    "ec2_elastic_ip_shodan",
+    "route53_dangling_ip_subdomain_takeover",
+    "s3_bucket_shadow_resource_vulnerability",
+)
+"""Checks that ask somebody else than AWS, every region that there is, or for buckets that need not be the
+account's, and take the gateway's refusal for an answer of AWS."""
 LOOK_AT_BUCKETS = (
     "bedrock_model_invocation_logs_encryption_enabled",
     "cloudfront_distributions_s3_origin_non_existent_bucket",

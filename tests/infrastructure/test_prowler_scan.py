@@ -220,7 +220,14 @@ def test_a_task_that_is_stopped_stops_prowler_and_tells_of_it(box: Box) -> None:
 def test_what_the_audit_role_may_not_read_is_not_judged() -> None:
     denied = json.loads(COSTS.read_text())["denied"]
     assert {check for cost in denied.values() for check in cost["checks"]} < set(excluded_checks())
-    assert {"s3_bucket_shadow_resource_vulnerability", "ec2_elastic_ip_shodan"} < set(excluded_checks())
+
+
+def test_what_takes_the_gateways_refusal_for_an_answer_is_not_asked() -> None:
+    assert {
+        "ec2_elastic_ip_shodan",
+        "route53_dangling_ip_subdomain_takeover",
+        "s3_bucket_shadow_resource_vulnerability",
+    } < set(excluded_checks())
 
 
 def test_shellcheck_finds_nothing() -> None:
