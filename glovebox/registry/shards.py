@@ -19,7 +19,7 @@ BY_LOAD: Final = (
 )
 """Prowler's services that ask about each of many resources, the heaviest first: dealt out to the parts."""
 BUCKETS: Final = "s3"
-LOOK_AT_BUCKETS: Final = ("bedrock", "cloudtrail", "macie", "route53")
+LOOK_AT_BUCKETS: Final = ("bedrock", "cloudtrail", "macie")
 """Services with checks that want to know of the buckets, so their shard asks S3 as well."""
 
 
