@@ -64,13 +64,13 @@ MEMBER_DENIALS: Final = frozenset(
     }
 )
 """What AWS Organizations, GuardDuty and Security Hub tell an organization's management account or its
-delegated administrator alone: each member is denied it whatever its role may do.  IAM, which has a ListPolicies
-as well, says `AccessDenied`, so its denials count."""
+delegated administrator alone: each member is denied it whatever its role may do.  IAM, which has a
+ListPolicies as well, says `AccessDenied`, so its denials count."""
 
 
 def expected(what: str) -> bool:
-    """Whether an error, as a manifest names it (`AccessDenied:ListApps`), says nothing against a scan: it is of
-    our own policy's making, or of every member of an organization."""
+    """Whether an error, as a manifest names it (`AccessDenied:ListApps`), says nothing against a scan: it
+    is of our own policy's making, or of every member of an organization."""
     code, colon, operation = what.partition(":")
     denied = bool(colon) and code in DENIED_CODES and operation in DENIED_OPERATIONS
     return denied or what in MEMBER_DENIALS

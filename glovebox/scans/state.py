@@ -23,6 +23,7 @@ MAX_NOTES = 1_000
 """Entries of a list inside an item that only informs: rejected lines, missing names of a run."""
 MAX_NOTE_BYTES = 100_000
 """A DynamoDB item holds 400 KB; three such lists and a shard's names fit."""
+RECORDING_LOST = "The report of an earlier attempt was being recorded: findings of it may stand."
 LISTED_REJECTIONS = 100
 """Rejected lines of a report that a scan names; all are counted."""
 
@@ -199,6 +200,12 @@ def ingesting(scan: Scan, *, attempt: int, now: datetime) -> Scan:
     return msgspec.structs.replace(scan, state=ScanState.INGESTING, changed_at=iso(now))
 
 
+def recording(scan: Scan, *, attempt: int, report_key: str, report_version: str) -> Scan:
+    """From here on findings of this report may stand, though its ingest should die before it can say so."""
+    _expect_attempt(scan, attempt)
+    return msgspec.structs.replace(scan, report_key=report_key, report_version=report_version)
+
+
 def claimed(scan: Scan, *, attempt: int, claim: str, now: datetime) -> Scan:
     """This claim, and no other, gets the attempt's credentials: whoever writes this first.
 
@@ -252,7 +259,12 @@ def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanSta
 
 
 def failed(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
-    """The scan ends without another attempt; hosts without a record are missing."""
+    """The scan ends without another attempt; hosts without a record are missing.
+
+    Of an account's scan that was being recorded, findings may stand, so it has not failed altogether.
+    """
+    if scan.account is not None and scan.report_key is not None:
+        return finished(scan, state=ScanState.PARTIAL, now=now, reason=f"{reason} {RECORDING_LOST}")
     state = ScanState.PARTIAL if scan.counts else end
     return finished(scan, state=state, now=now, reason=reason)
 

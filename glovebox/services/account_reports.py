@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -28,9 +29,10 @@ from glovebox.findings.prowler import ProwlerReport, mapped
 from glovebox.findings.recording import end_acceptances, record, recorded
 from glovebox.findings.store import FindingStore, ScanRecord
 from glovebox.scans.accounts import AccountTarget
+from glovebox.scans.changing import change
 from glovebox.scans.model import MAX_ATTEMPTS, MAX_OCSF_REPORT_BYTES, Manifest, ScanState
 from glovebox.scans.ports import Clock, Results, ScanStore
-from glovebox.scans.state import Scan, ScanFailure, bounded, finished, ingesting
+from glovebox.scans.state import Scan, ScanFailure, bounded, finished, ingesting, recording
 from glovebox.services.concluding import conclude
 from glovebox.services.uploaded import Claim, Uploaded, believed, report_of
 from glovebox.text import clean, plain
@@ -135,6 +137,13 @@ class AccountReports:
         )
         if _wants_another(claim, found):
             raise RejectedReportError(_sentence(verdict.reasons))
+        begun = partial(
+            recording,
+            attempt=scan.attempt,
+            report_key=report.key,
+            report_version=report.version.version_id,
+        )
+        change(self.store, scan.scan_id, begun)
         return self._recorded(scan, target, verdict, found)
 
     def _read(self, claim: Claim, target: AccountTarget, report: Uploaded) -> ProwlerReport:

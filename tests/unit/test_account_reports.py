@@ -14,13 +14,13 @@ from glovebox.findings.recording import accept
 from glovebox.findings.store import Commit, FindingStore, ScanRecord
 from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import LoggedErrors, Manifest, ScanState, report_key
-from glovebox.scans.state import Scan
+from glovebox.scans.state import RECORDING_LOST, Scan
 from glovebox.services import account_reports
 from glovebox.services.account_reports import CONFLICT_WAITS
 from glovebox.services.watch import INGEST_SECONDS
 from tests.account_flow import TARGET, buckets, logged, one_scan, order, take, upload
 from tests.findings import small_findings
-from tests.flow import Event, Flow
+from tests.flow import Event, Flow, manifest_of
 from tests.prowler import ACCOUNT, REGION, bucket, item
 from tests.small_dynamodb import SmallDynamoDB
 
@@ -381,6 +381,29 @@ def test_what_a_lost_ingest_had_recorded_counts_though_the_next_attempt_brings_n
     flow.ingest.handle(flow.announce(scan.scan_id, told, 2))
     after = flow.store.scan(scan.scan_id)
     assert (after.state, after.counts) == (ScanState.COMPLETED, {"new": 1})
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_scan_of_which_findings_stand_has_not_failed_though_its_last_attempt_did(
+    flow: Flow, disturbed: Disturbed, manifest: bool
+) -> None:
+    """The last attempt's report is announced and is not there, or its task just dies."""
+    scan = one_scan(flow)
+    event = upload(flow, scan, buckets(1))
+    disturbed.dies_after = True
+    with pytest.raises(UpstreamError):
+        flow.ingest.handle(event)
+    flow.clock.pass_seconds(INGEST_SECONDS + 1)
+    flow.watch.handle({"tick": True})
+    if manifest:
+        flow.ingest.handle(flow.announce(scan.scan_id, manifest_of(scan.scan_id, 2, b"[]"), 2))
+    else:
+        flow.launch.handle({"retry": {"scanId": scan.scan_id, "attempt": 2}})
+        flow.clock.pass_seconds(2 * 3_600)
+        flow.watch.handle({"tick": True})
+    after = flow.store.scan(scan.scan_id)
+    assert (after.state, after.attempt) == (ScanState.PARTIAL, 2)
+    assert (after.reason or "").endswith(RECORDING_LOST)
 
 
 def test_shards_that_commit_at_once_are_waited_for(flow: Flow, disturbed: Disturbed) -> None:
