@@ -73,7 +73,7 @@ test: setup
 
 test-prowler: setup $(PROWLER)/.ready
 	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py tests/perimeter/test_prowler_flow.py \
-	  tests/infrastructure/test_canary.py $(PYTEST)
+	  tests/infrastructure/test_canary.py tests/infrastructure/test_prowler_scan.py $(PYTEST)
 
 test-thousand: setup
 	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py $(PYTEST)
