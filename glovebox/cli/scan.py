@@ -111,22 +111,21 @@ def _say_refused(refused: Iterable[Refused]) -> None:
 
 
 def _follow(there: Remote, run: Run, args: argparse.Namespace) -> int:
-    """Poll until all scans have ended; a line whenever something changed."""
+    """Poll until all scans have ended, and show how far they are."""
+    from glovebox.cli.following import following
     from glovebox.cli.output import say
     from glovebox.scans.model import ScanState
 
     deadline = time.monotonic() + args.timeout * 60
-    before = ""
-    while True:
-        scans = there.scans.scans(run.run_id)
-        over = len(scans) >= run.shards and all(each.state.ended for each in scans)
-        now = _states(scans, run.shards)
-        if now != before:
-            say(now)
-            before = now
-        if over or time.monotonic() >= deadline:
-            break
-        time.sleep(POLL_SECONDS)
+    with following(run.shards) as tell:
+        while True:
+            scans = there.scans.scans(run.run_id)
+            ended = sum(each.state.ended for each in scans)
+            over = ended >= run.shards
+            tell(ended, _states(scans))
+            if over or time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_SECONDS)
     _print(there, run, scans, as_json=args.json)
     if not over:
         say(f"Not all have ended in {args.timeout} minutes. To go on: glovebox scan show {run.run_id} --wait")
@@ -134,14 +133,11 @@ def _follow(there: Remote, run: Run, args: argparse.Namespace) -> int:
     return OK if whole else INCOMPLETE
 
 
-def _states(scans: Sequence[Scan], wanted: int) -> str:
+def _states(scans: Sequence[Scan]) -> str:
     from collections import Counter
 
     counts = Counter(each.state.value for each in scans)
-    ended = sum(each.state.ended for each in scans)
-    return f"{ended}/{wanted} ended: " + ", ".join(
-        f"{count} {state}" for state, count in sorted(counts.items())
-    )
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> None:
