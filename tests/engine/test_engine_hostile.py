@@ -118,7 +118,8 @@ def test_nothing_is_a_defect_of_ours(run: Run) -> None:
 
 def test_no_task_and_no_connection_is_left(run: Run) -> None:
     assert run.tasks == set()
-    assert run.files == 0
+    # The process is also that of other tests, and what is theirs may close meanwhile.
+    assert run.files <= 0
 
 
 def test_no_record_holds_what_acts_on_its_reader(run: Run) -> None:
