@@ -21,6 +21,7 @@ def test_without_a_terminal_each_change_is_a_line(capsys: pytest.CaptureFixture[
 
 
 def test_a_terminal_shows_a_bar_that_is_gone_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     screen = io.StringIO()
     made = Console(file=screen, force_terminal=True, width=100, color_system=None)
     monkeypatch.setattr(room, "console", lambda *, stderr: made)
