@@ -15,7 +15,7 @@ Tell = Callable[[int, str], None]
 def following(wanted: int) -> Iterator[Tell]:
     """Shows `wanted` scans on standard error, so that what is piped stays clean."""
     shown = console(stderr=True)
-    if not shown.is_terminal:
+    if not shown.is_terminal or shown.is_dumb_terminal:
         yield _lines(wanted)
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
