@@ -142,7 +142,7 @@ class _Clock:
             finally:
                 self.away += time.process_time() - began
 
-        BotocoreStubber.__call__ = counted  # type: ignore[method-assign]  # to take its time
+        BotocoreStubber.__call__ = counted  # type: ignore[method-assign, assignment]  # to take its time
 
     def spent_ms(self, call: Callable[[], Any]) -> tuple[float, Any]:
         away, began = self.away, time.process_time()
@@ -228,6 +228,7 @@ def _deploy() -> None:
     from glovebox.adapters.dynamodb import write_all
     from glovebox.registry.model import Account
     from glovebox.tickets.rotation import new_key
+    from tests.small_ecs import make_cluster
 
     # Clients of another session than the functions' own, whose models they have to load themselves.
     dynamodb, ecs = boto3.client("dynamodb"), boto3.client("ecs")
@@ -243,18 +244,7 @@ def _deploy() -> None:
         )
     for bucket in ("lists", "handoff", "results", "claims"):
         _s3().create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-    ecs.create_cluster(clusterName="cluster")
-    for family in ("siteaudit", "prowler"):
-        ecs.register_task_definition(
-            family=family,
-            networkMode="awsvpc",
-            requiresCompatibilities=["FARGATE"],
-            cpu="256",
-            memory="512",
-            containerDefinitions=[
-                {"name": name, "image": name, "memory": 128} for name in ("inlet", "scanner", "outlet")
-            ],
-        )
+    make_cluster(ecs, "cluster", families=("siteaudit", "prowler"))
     os.environ["SUBNETS"] = boto3.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     boto3.client("secretsmanager").create_secret(Name="ticket-key", SecretString=new_key())
     boto3.client("ssm").put_parameter(Name="authorities", Value="-----BEGIN CERTIFICATE-----", Type="String")

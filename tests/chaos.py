@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from msgspec.structs import replace
 
@@ -247,6 +247,26 @@ class World:
 
 
 # ---------------------------------------------------------------- the fakes, with pauses
+
+
+W = TypeVar("W", bound=World)
+
+
+@dataclass(frozen=True)
+class Storm(Generic[W]):
+    """A world after its storm and the calm behind it."""
+
+    seed: int
+    world: W
+
+    @property
+    def run(self) -> Run:
+        [run] = self.world.flow.store.runs.values()
+        return run
+
+    @property
+    def scans(self) -> list[Scan]:
+        return list(self.world.flow.store.scans(self.run.run_id))
 
 
 class Store(FakeScanStore):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from glovebox.drill.brief import Brief, Key
-from glovebox.drill.sigv4 import signed_headers
+from glovebox.drill.sigv4 import presigned, signed_headers
 
 _MAX_ANSWER = 4_096
 _PROTOCOLS = {socket.IPPROTO_ICMP: "icmp", socket.IPPROTO_SCTP: "sctp", socket.IPPROTO_UDPLITE: "udplite"}
@@ -128,6 +128,10 @@ class Scanner:
             key or self.brief.key, method, url, service, self.brief.region, body, **headers
         )
         return request(method, url, body, **fields)
+
+    def presigned(self, method: str, url: str) -> str:
+        """An address of S3 that the attacker's own key signed."""
+        return presigned(self.brief.own_key, method, url, "s3", self.brief.region)
 
 
 Attempt = Callable[[Scanner], str]

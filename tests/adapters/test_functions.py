@@ -35,6 +35,7 @@ from tests.findings import create_table
 from tests.flow import created, manifest_of, stream_event
 from tests.prowler import item, report
 from tests.records import good_record
+from tests.small_ecs import make_cluster
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,18 +107,7 @@ def deployed(dynamodb: DynamoDBClient, names: str, monkeypatch: pytest.MonkeyPat
     for name in ("lists", "handoff", "results", "publication", "claims"):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    ecs.create_cluster(clusterName="cluster")
-    for family in ("scanner", "prowler"):
-        ecs.register_task_definition(
-            family=family,
-            networkMode="awsvpc",
-            requiresCompatibilities=["FARGATE"],
-            cpu="256",
-            memory="512",
-            containerDefinitions=[
-                {"name": name, "image": name, "memory": 128} for name in ("inlet", "scanner", "outlet")
-            ],
-        )
+    make_cluster(ecs, "cluster", families=("scanner", "prowler"))
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     topic = sns.create_topic(Name="topic")["TopicArn"]
     for secret in ("ticket-key", "leaf"):

@@ -10,7 +10,8 @@ import pytest
 from glovebox.findings.store import ScanRecord
 from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import RunState, ScanState
-from glovebox.scans.state import RECORDING_LOST, Run, Scan
+from glovebox.scans.state import RECORDING_LOST, Scan
+from tests import chaos
 from tests.account_chaos import AccountWorld, items_of
 from tests.flow import Event
 
@@ -23,20 +24,8 @@ WITH_REPORT = {ScanState.COMPLETED, ScanState.PARTIAL, ScanState.UNTRUSTED}
 
 
 @dataclass(frozen=True)
-class Storm:
-    """A world after its storm and the calm behind it."""
-
-    seed: int
-    world: AccountWorld
-
-    @property
-    def run(self) -> Run:
-        [run] = self.world.flow.store.runs.values()
-        return run
-
-    @property
-    def scans(self) -> list[Scan]:
-        return list(self.world.flow.store.scans(self.run.run_id))
+class Storm(chaos.Storm[AccountWorld]):
+    """Over accounts."""
 
     @property
     def targets(self) -> set[str]:

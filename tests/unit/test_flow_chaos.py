@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pytest
 
 from glovebox.scans.model import RunState
-from glovebox.scans.state import Run, Scan
 from glovebox.siteaudit.record import from_json
 from glovebox.sites.publication import RUN_FILE
+from tests import chaos
 from tests.chaos import World
 from tests.flow import Event
 
@@ -26,21 +26,10 @@ ORDER: Event = {"list": {"key": "hosts.txt"}, "scheduledTime": "2026-03-04T05:06
 
 
 @dataclass(frozen=True)
-class Storm:
-    """A world after its storm and the calm behind it."""
+class Storm(chaos.Storm[World]):
+    """Over a list of hosts."""
 
-    seed: int
-    world: World
     hosts: tuple[str, ...]
-
-    @property
-    def run(self) -> Run:
-        [run] = self.world.flow.store.runs.values()
-        return run
-
-    @property
-    def scans(self) -> list[Scan]:
-        return list(self.world.flow.store.scans(self.run.run_id))
 
     @property
     def missing(self) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from glovebox.drill.scanner import Scanner, attempt, request
-from glovebox.drill.sigv4 import presigned
 
 
 @attempt(8, "S3 PutObject with the attacker's key")
@@ -43,14 +42,14 @@ def put_log_events(scanner: Scanner) -> str:
 @attempt(9, "a presigned GET of the attacker's")
 def presigned_get(scanner: Scanner) -> str:
     url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/{scanner.marker}"
-    signed = presigned(scanner.brief.own_key, "GET", url, "s3", scanner.brief.region)
+    signed = scanner.presigned("GET", url)
     return scanner.inside(request("GET", signed), host=scanner.s3)
 
 
 @attempt(9, "a presigned PUT with its query in percent signs, beside our own signature")
 def presigned_escaped(scanner: Scanner) -> str:
     url = f"https://{scanner.s3}/{scanner.brief.bucket}/{scanner.marker}"
-    signed = presigned(scanner.brief.own_key, "PUT", url, "s3", scanner.brief.region)
+    signed = scanner.presigned("PUT", url)
     hidden = signed.replace("X-Amz-Credential", "X-%41mz-Credential")
     return scanner.inside(scanner.signed("PUT", hidden, "s3", body=b"x"), host=scanner.s3)
 

@@ -7,7 +7,6 @@ All of it goes through the gateway.  The other way, S3's endpoint in the scan ne
 from __future__ import annotations
 
 from glovebox.drill.scanner import Scanner, attempt, request
-from glovebox.drill.sigv4 import presigned
 
 
 @attempt(14, "a report into our own bucket with the brokered key, without its form")
@@ -18,9 +17,7 @@ def report_by_key(scanner: Scanner) -> str:
 
 @attempt(14, "a report into our own bucket by an address that the attacker signed")
 def report_by_address(scanner: Scanner) -> str:
-    url = presigned(
-        scanner.brief.own_key, "PUT", _results(scanner, "report.jsonl"), "s3", scanner.brief.region
-    )
+    url = scanner.presigned("PUT", _results(scanner, "report.jsonl"))
     return scanner.inside(request("PUT", url, b"x"), host=scanner.s3)
 
 
@@ -50,7 +47,7 @@ def read_report(scanner: Scanner) -> str:
 @attempt(15, "another scan's request by an address that the attacker signed")
 def read_request(scanner: Scanner) -> str:
     url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/handoff/{scanner.marker}/1/request.json"
-    made = presigned(scanner.brief.own_key, "GET", url, "s3", scanner.brief.region)
+    made = scanner.presigned("GET", url)
     return scanner.inside(request("GET", made), host=scanner.s3)
 
 
@@ -63,14 +60,14 @@ def read_object(scanner: Scanner) -> str:
 @attempt(16, "a claim by an address that the attacker signed")
 def claim_by_address(scanner: Scanner) -> str:
     url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/claims/{scanner.marker}/1/claim.json"
-    made = presigned(scanner.brief.own_key, "PUT", url, "s3", scanner.brief.region)
+    made = scanner.presigned("PUT", url)
     return scanner.inside(request("PUT", made, b"{}"), host=scanner.s3)
 
 
 @attempt(16, "another scan's envelope by an address that the attacker signed")
 def envelope_by_address(scanner: Scanner) -> str:
     url = f"https://{scanner.s3}/{scanner.brief.foreign_bucket}/handoff/{scanner.marker}/1/envelope.json"
-    made = presigned(scanner.brief.own_key, "GET", url, "s3", scanner.brief.region)
+    made = scanner.presigned("GET", url)
     return scanner.inside(request("GET", made), host=scanner.s3)
 
 
