@@ -1,4 +1,4 @@
-"""Accounts and teams as they are on record.
+"""Accounts, repositories and teams as they are on record.
 
 A value that cannot be one raises InputError where it is made, so nothing further in has to ask again.
 """
@@ -14,6 +14,12 @@ from msgspec import Struct
 
 from glovebox.errors import InputError, RefusedError
 from glovebox.findings.life import MAX_ACCEPTANCE_DAYS
+from glovebox.scans.repositories import (
+    REPOSITORY_ID,
+    REPOSITORY_SCANNERS,
+    RepositoryScanner,
+    target_of,
+)
 from glovebox.text import visible
 
 ACCOUNT_ID: Final = re.compile(r"[0-9]{12}")
@@ -31,6 +37,10 @@ MAX_OU_DEPTH: Final = 6
 """The root and five levels."""
 MAX_REGIONS: Final = 40
 """AWS has 39 in its largest partition."""
+MAX_BRANCH: Final = 255
+"""Of git's names of references, on common file systems."""
+MAX_LABELS: Final = 20
+"""GitHub's limit of topics; more owners of everything own nothing."""
 MAX_CONTACTS: Final = 20
 MAX_CONTACT: Final = 254
 """The longest address that mail can carry (RFC 5321, 4.5.3.1.3, without its brackets)."""
@@ -46,6 +56,8 @@ class Source(StrEnum):
     PERSON = "person"
     FILE = "file"
     ORGANIZATION = "organization"
+    HOST = "host"
+    """The host of repositories, through the installation of our App."""
 
 
 class Disabled(StrEnum):
@@ -98,6 +110,56 @@ class Account(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
             )
 
 
+class Repository(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A repository that may be scanned.  Raises InputError for values that cannot be."""
+
+    id: str
+    """`github.com/acme/shop`, in lower case."""
+    number: int = 0
+    """The host's own, which a renamed repository keeps; 0 where nobody said."""
+    installation: int = 0
+    """Of our App, through which it is reached; 0: whichever the host names."""
+    default_branch: str = ""
+    private: bool = True
+    archived: bool = False
+    topics: tuple[str, ...] = ()
+    codeowners: tuple[str, ...] = ()
+    """Who owns everything (`*`) by its CODEOWNERS, as written there: `@acme/payments`."""
+    team: str = ""
+    """Said of this very repository; empty: the owner rules, CODEOWNERS and topics say it."""
+    scanners: tuple[RepositoryScanner, ...] = ()
+    """Empty: those of the deployment."""
+    disabled: Disabled | None = None
+    source: Source = Source.PERSON
+
+    @property
+    def enabled(self) -> bool:
+        return self.disabled is None
+
+    @property
+    def target(self) -> str:
+        """Its name among findings."""
+        return target_of(self.id)
+
+    def __post_init__(self) -> None:
+        require_repository_id(self.id)
+        if min(self.number, self.installation) < 0:
+            raise InputError("Numbers of repositories and installations are not below 0.")
+        _require_text("branch", self.default_branch, MAX_BRANCH)
+        for what, texts in (("topic", self.topics), ("code owner", self.codeowners)):
+            if len(texts) > MAX_LABELS:
+                raise InputError(f"A repository has at most {MAX_LABELS} of each {what}.")
+            for text in texts:
+                _require_text(what, text, MAX_NAME)
+        if self.team:
+            require_team_name(self.team)
+        if not set(self.scanners) <= set(REPOSITORY_SCANNERS):
+            raise InputError(
+                "There is no such scanner of repositories.",
+                fix=f"There are {', '.join(REPOSITORY_SCANNERS)}.",
+            )
+
+
 class Team(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Who owns targets and hears of what is new there.  Raises InputError for values that cannot be."""
 
@@ -130,6 +192,15 @@ def require_account_id(text: str) -> str:
         raise InputError(
             f"{visible(text, 40)!r} is no account id.",
             fix="It has twelve digits; spreadsheets drop those zeros that it begins with.",
+        )
+    return text
+
+
+def require_repository_id(text: str) -> str:
+    """Raises InputError for anything but `host/owner/name` in lower case."""
+    if REPOSITORY_ID.fullmatch(text) is None:
+        raise InputError(
+            f"{visible(text, 80)!r} is no repository.", fix="Give host, owner and name: github.com/acme/shop."
         )
     return text
 

@@ -30,6 +30,9 @@ MAX_REPORT_BYTES = 64 << 20
 """What the upload form admits and ingest reads: 500 records of 128 KB."""
 MAX_OCSF_REPORT_BYTES = 100 << 20
 """11,000 findings of today's Prowler with all frameworks' names; more wants shards by region or service."""
+MAX_FOUND_BYTES = 64 << 20
+"""What is found in a repository, and its packages: 100,000 lines of 600 bytes."""
+MAX_FOUND_LINES = 100_000
 MAX_REQUEST_BYTES = 16 << 20
 """Names may be made to say much: 756 of them with the longest aliases and tickets are 10 MB."""
 MAX_LOGGED_ERRORS = 100
@@ -127,8 +130,11 @@ class UploadForm(_Message, frozen=True, kw_only=True):
     fields: dict[str, str]
 
 
-ReportKind = Literal["site", "account"]
-"""Lines of site records, or an array of OCSF Detection Findings."""
+RunKind = Literal["site", "account", "repository"]
+"""What a run is about."""
+ReportKind = Literal["site", "account", "trivy", "trufflehog", "kingfisher"]
+"""Lines of site records, an array of OCSF Detection Findings, or what a scanner of repositories found
+(`glovebox.scans.repository_lines`).  Each has a task definition of its own."""
 
 
 class OutletOrder(_Message, frozen=True, kw_only=True):
@@ -140,6 +146,8 @@ class OutletOrder(_Message, frozen=True, kw_only=True):
     report: UploadForm
     manifest: UploadForm
     max_report_bytes: int = MAX_REPORT_BYTES
+    fingerprint_key: Annotated[str, Meta(max_length=64)] = ""
+    """Of a repository's scan (`SnapshotAnswer.fingerprint_key`), 64 hexadecimal digits."""
 
 
 class LoggedErrors(_Message, frozen=True, kw_only=True):
@@ -167,6 +175,10 @@ class Manifest(_Message, frozen=True, kw_only=True):
     """`None` where the scanner left no exit code: it was killed."""
     reason: Annotated[str, Meta(max_length=512)] = ""
     """Why there is no report, or why it was cut."""
+    scanner_version: Annotated[str, Meta(max_length=64)] = ""
+    """As the scanner says it."""
+    database_updated: Annotated[str, Meta(max_length=64)] = ""
+    """When Trivy's database was made (ISO 8601), as Trivy says it."""
     log_tail: Annotated[str, Meta(max_length=8_192)] = ""
     """The end of the scanner's log, redacted and bounded."""
 
@@ -174,8 +186,19 @@ class Manifest(_Message, frozen=True, kw_only=True):
 REPORT_FILE = "report.jsonl"
 OCSF_REPORT_FILE = "report.ocsf.json"
 """As Prowler names it, asked for a report `report`."""
-REPORT_FILES: dict[ReportKind, str] = {"site": REPORT_FILE, "account": OCSF_REPORT_FILE}
+FOUND_FILE = "found.jsonl"
+"""What the outlet made of the report of a scanner of repositories."""
+REPORT_FILES: dict[ReportKind, str] = {
+    "site": REPORT_FILE,
+    "account": OCSF_REPORT_FILE,
+    "trivy": FOUND_FILE,
+    "trufflehog": FOUND_FILE,
+    "kingfisher": FOUND_FILE,
+}
+"""As they are uploaded."""
 MANIFEST_FILE = "manifest.json"
+VERSION_FILE = "version.json"
+"""What the scanner of a repository says of itself, written by its launcher (`trivy version -f json`)."""
 EXIT_FILE = "exit.json"
 """`{"exit": N}`, written by the scanner's launcher in `/glovebox/out` when the scanner has ended."""
 LOG_FILE = "scanner.log"

@@ -16,7 +16,8 @@ from msgspec import Struct
 from glovebox.dates import iso
 from glovebox.errors import ConflictError
 from glovebox.scans.accounts import AccountTarget
-from glovebox.scans.model import MAX_ATTEMPTS, RunState, ScanState
+from glovebox.scans.model import MAX_ATTEMPTS, ReportKind, RunKind, RunState, ScanState
+from glovebox.scans.repositories import RepositoryTarget, Snapshot
 from glovebox.siteaudit.notes import LineNote
 
 MAX_NOTES = 1_000
@@ -80,6 +81,10 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     enrichment_note: str | None = None
     account: AccountTarget | None = None
     """What a scan of an account is about; it has no `hosts`."""
+    repository: RepositoryTarget | None = None
+    """What a scan of a repository is about; it has neither `hosts` nor `account`."""
+    snapshot: Snapshot | None = None
+    """What the present attempt's task is given to look at; on record before the task starts."""
     external_id: str = ""
     """That of the account's audit role; empty: the deployment's.  Its task is not told."""
     claim: str | None = None
@@ -87,6 +92,20 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     claimed_at: str | None = None
     failure: ScanFailure | None = None
     revision: int = 0
+
+    @property
+    def kind(self) -> RunKind:
+        """That of its run."""
+        if self.account is not None:
+            return "account"
+        return "site" if self.repository is None else "repository"
+
+    @property
+    def report_kind(self) -> ReportKind:
+        """What its task runs and uploads."""
+        if self.repository is not None:
+            return self.repository.scanner
+        return "site" if self.account is None else "account"
 
     @property
     def open_hosts(self) -> tuple[str, ...]:
@@ -120,9 +139,11 @@ class Run(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True)
     hosts: int
     shards: int
     pending: int
-    kind: str = "site"
+    kind: RunKind = "site"
     accounts: int = 0
     """In a run of kind `account`, those that are scanned; `hosts` is 0 then."""
+    repositories: int = 0
+    """In a run of kind `repository`, those that are scanned."""
     rejected_lines: tuple[LineNote, ...] = ()
     """Lines of the list that gave no host, or accounts that are not scanned, with the reason."""
     rejected_count: int = 0
@@ -152,6 +173,13 @@ def launching(scan: Scan, *, now: datetime, deadline: int) -> Scan:
     return msgspec.structs.replace(
         scan, state=ScanState.LAUNCHING, changed_at=iso(now), deadline=deadline, task_arn=None
     )
+
+
+def snapshotted(scan: Scan, *, attempt: int, snapshot: Snapshot) -> Scan:
+    """What this attempt's task will be given; a snapshot that is not whole makes the scan partial."""
+    _expect_attempt(scan, attempt)
+    _expect(scan, ScanState.LAUNCHING)
+    return msgspec.structs.replace(scan, snapshot=snapshot)
 
 
 def launched(scan: Scan, *, attempt: int, task_arn: str) -> Scan:
@@ -261,9 +289,9 @@ def given_up(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanSta
 def failed(scan: Scan, *, now: datetime, reason: str, end: ScanState = ScanState.FAILED) -> Scan:
     """The scan ends without another attempt; hosts without a record are missing.
 
-    Of an account's scan that was being recorded, findings may stand, so it has not failed altogether.
+    Of a scan with findings that was being recorded some may stand, so it has not failed altogether.
     """
-    if scan.account is not None and scan.report_key is not None:
+    if scan.kind != "site" and scan.report_key is not None:
         return finished(scan, state=ScanState.PARTIAL, now=now, reason=f"{reason} {RECORDING_LOST}")
     state = ScanState.PARTIAL if scan.counts else end
     return finished(scan, state=state, now=now, reason=reason)

@@ -11,9 +11,10 @@ from typing import Final, Protocol
 from glovebox import log
 from glovebox.errors import ConflictError, RefusedError, UpstreamError
 from glovebox.scans.changing import Transition, change
-from glovebox.scans.model import ReportKind
+from glovebox.scans.model import RunKind
 from glovebox.scans.ports import Clock, HandOff, ScanStore, TaskOrder, Tasks, Uploads
-from glovebox.scans.state import Run, Scan, failed, launched, launching, released
+from glovebox.scans.repositories import Snapshot
+from glovebox.scans.state import Run, Scan, failed, launched, launching, released, snapshotted
 from glovebox.services.handoff import handed_off
 
 START_SECONDS: Final = 600
@@ -32,6 +33,10 @@ class Contents:
     request: bytes
     inlet: str = ""
     """Further lines of the inlet's environment."""
+    snapshot: Snapshot | None = None
+    """Goes on record before the task starts."""
+    fingerprint_key: str = ""
+    """For the outlet of a repository's scan."""
 
 
 class Kind(Protocol):
@@ -52,14 +57,13 @@ class Attempts:
     hand_off: HandOff
     uploads: Uploads
     tasks: Tasks
-    kinds: Mapping[ReportKind, Kind]
+    kinds: Mapping[RunKind, Kind]
     clock: Clock
 
     def start(self, scan: Scan, run: Run) -> None:
         """Start one attempt.  What fails for now goes back to `requested`, and watch asks again."""
         now = self.clock()
-        kind: ReportKind = "site" if scan.account is None else "account"
-        seconds = self.kinds[kind].seconds(scan)
+        seconds = self.kinds[scan.kind].seconds(scan)
         deadline = now + timedelta(seconds=seconds)
         claimed = launching(scan, now=now, deadline=int(deadline.timestamp()))
         try:
@@ -67,12 +71,12 @@ class Attempts:
         except ConflictError:
             log.info("somebody else launches this scan", scanId=scan.scan_id, attempt=scan.attempt)
             return
-        self._settle(scan.scan_id, self._attempted(claimed, run, kind, seconds + FORM_MARGIN_SECONDS))
+        self._settle(scan.scan_id, self._attempted(claimed, run, seconds + FORM_MARGIN_SECONDS))
 
-    def _attempted(self, scan: Scan, run: Run, kind: ReportKind, seconds: int) -> Transition:
+    def _attempted(self, scan: Scan, run: Run, seconds: int) -> Transition:
         """Start the task; what that means for the scan."""
         try:
-            task_arn = self.tasks.start(self._order(scan, run, kind, seconds))
+            task_arn = self.tasks.start(self._order(scan, run, seconds))
         except UpstreamError as error:
             log.warning("task not started, waits", scanId=scan.scan_id, reason=error.reason)
             return partial(released, now=self.clock(), reason=error.reason)
@@ -82,8 +86,11 @@ class Attempts:
         log.info("task started", scanId=scan.scan_id, attempt=scan.attempt, taskArn=task_arn)
         return partial(launched, attempt=scan.attempt, task_arn=task_arn)
 
-    def _order(self, scan: Scan, run: Run, kind: ReportKind, seconds: int) -> TaskOrder:
-        contents = self.kinds[kind].contents(scan, run)
+    def _order(self, scan: Scan, run: Run, seconds: int) -> TaskOrder:
+        contents = self.kinds[scan.kind].contents(scan, run)
+        if contents.snapshot is not None:
+            noted = partial(snapshotted, attempt=scan.attempt, snapshot=contents.snapshot)
+            change(self.store, scan.scan_id, noted)
         return handed_off(
             self.hand_off,
             self.uploads,
@@ -92,8 +99,9 @@ class Attempts:
             request=contents.request,
             seconds=seconds,
             token=f"{scan.scan_id}-{scan.attempt}-{scan.launches}",
-            kind=kind,
+            kind=scan.report_kind,
             inlet=contents.inlet,
+            fingerprint_key=contents.fingerprint_key,
         )
 
     def _settle(self, scan_id: str, transition: Transition) -> None:

@@ -11,6 +11,7 @@ import base64
 import msgspec
 
 from glovebox.scans.model import (
+    MAX_FOUND_BYTES,
     MAX_MANIFEST_BYTES,
     MAX_OCSF_REPORT_BYTES,
     MAX_REPORT_BYTES,
@@ -30,6 +31,9 @@ JSON_LINES = "application/x-ndjson"
 REPORTS: dict[ReportKind, tuple[str, int]] = {
     "site": (JSON_LINES, MAX_REPORT_BYTES),
     "account": (JSON, MAX_OCSF_REPORT_BYTES),
+    "trivy": (JSON_LINES, MAX_FOUND_BYTES),
+    "trufflehog": (JSON_LINES, MAX_FOUND_BYTES),
+    "kingfisher": (JSON_LINES, MAX_FOUND_BYTES),
 }
 """Type and most bytes."""
 
@@ -45,6 +49,7 @@ def handed_off(
     token: str,
     kind: ReportKind = "site",
     inlet: str = "",
+    fingerprint_key: str = "",
 ) -> TaskOrder:
     """Write the hand-off of this attempt; the URLs in it are seen by the task alone.
 
@@ -57,7 +62,7 @@ def handed_off(
     hand_off.put(request_key, request, JSON)
     url = hand_off.readable_url(request_key, READ_SECONDS)
     hand_off.put(inlet_key, f"GLOVEBOX_REQUEST_URL={url}\n{inlet}".encode(), "text/plain")
-    forms = _forms(uploads, scan_id, attempt, kind, seconds)
+    forms = _forms(uploads, scan_id, attempt, kind, seconds, fingerprint_key)
     order = base64.b64encode(msgspec.json.encode(forms)).decode()
     hand_off.put(outlet_key, f"GLOVEBOX_ORDER={order}\n".encode(), "text/plain")
     return TaskOrder(
@@ -70,7 +75,9 @@ def handed_off(
     )
 
 
-def _forms(uploads: Uploads, scan_id: str, attempt: int, kind: ReportKind, seconds: int) -> OutletOrder:
+def _forms(
+    uploads: Uploads, scan_id: str, attempt: int, kind: ReportKind, seconds: int, fingerprint_key: str
+) -> OutletOrder:
     content_type, most = REPORTS[kind]
     return OutletOrder(
         scan_id=scan_id,
@@ -83,4 +90,5 @@ def _forms(uploads: Uploads, scan_id: str, attempt: int, kind: ReportKind, secon
             manifest_key(scan_id, attempt), content_type=JSON, max_bytes=MAX_MANIFEST_BYTES, seconds=seconds
         ),
         max_report_bytes=most,
+        fingerprint_key=fingerprint_key,
     )

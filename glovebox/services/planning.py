@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from glovebox.scans.accounts import AccountTarget
-from glovebox.scans.model import ReportKind
+from glovebox.scans.model import RunKind
+from glovebox.scans.repositories import RepositoryTarget
 from glovebox.siteaudit.notes import LineNote
 
 
 class Shard(Struct, frozen=True, kw_only=True):
-    """What one scan is about: hosts, or an account."""
+    """What one scan is about: hosts, an account or a repository."""
 
     hosts: tuple[str, ...] = ()
     account: AccountTarget | None = None
     external_id: str = ""
+    repository: RepositoryTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    kind: ReportKind
+    kind: RunKind
     source: Sequence[object]
     """What tells this run from others of its scheduled time; msgspec must know how to write it."""
     shards: Sequence[Shard]
@@ -30,4 +32,5 @@ class Plan:
     """What was asked for and is not scanned."""
     hosts: int = 0
     accounts: int = 0
+    repositories: int = 0
     enrichment: bool = False
