@@ -1,4 +1,4 @@
-"""Targets, teams and owner rules in the `registry` table: kinds `account`, `team` and `owner`."""
+"""Targets, teams and owner rules in the `registry` table, by their kinds (`KINDS`)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from botocore.exceptions import ClientError
 from glovebox.adapters.aws import calling, error_code
 from glovebox.adapters.dynamodb import Item, from_wire, to_wire
 from glovebox.errors import ConflictError, NotFoundError
-from glovebox.registry.model import Account, Team
+from glovebox.registry.model import Account, Repository, Team
 from glovebox.registry.owners import OwnerRule
 from glovebox.registry.store import Entry, Stored, T, name_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-KINDS: Final[dict[type[Entry], str]] = {Account: "account", Team: "team", OwnerRule: "owner"}
+KINDS: Final[dict[type[Entry], str]] = {
+    Account: "account",
+    Repository: "repository",
+    Team: "team",
+    OwnerRule: "owner",
+}
 """Their places are written to the table: add, change nothing."""
 
 

@@ -7,11 +7,11 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from glovebox.registry.model import Account, Team
+from glovebox.registry.model import Account, Repository, Team
 from glovebox.registry.owners import OwnerRule
 
-Entry = Account | Team | OwnerRule
-T = TypeVar("T", Account, Team, OwnerRule)
+Entry = Account | Repository | Team | OwnerRule
+T = TypeVar("T", Account, Repository, Team, OwnerRule)
 
 
 class Stored(Struct, Generic[T], frozen=True):
@@ -22,7 +22,7 @@ class Stored(Struct, Generic[T], frozen=True):
 
 
 class RegistryStore(Protocol):
-    """Entries by kind and name: an account's id, a team's name, a rule's name."""
+    """Entries by kind and name: an account's or repository's id, a team's name, a rule's name."""
 
     def get(self, kind: type[T], name: str) -> Stored[T]:
         """Raises NotFoundError."""
@@ -46,4 +46,4 @@ class RegistryStore(Protocol):
 
 def name_of(entry: Entry) -> str:
     """Under which an entry stands among those of its kind."""
-    return entry.id if isinstance(entry, Account) else entry.name
+    return entry.id if isinstance(entry, Account | Repository) else entry.name

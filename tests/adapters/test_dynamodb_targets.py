@@ -9,7 +9,7 @@ import pytest
 from glovebox.adapters.dynamodb_registry import DynamoRegistry
 from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.errors import ConflictError, NotFoundError, UpstreamError
-from glovebox.registry.model import Account, Disabled, Source, Team
+from glovebox.registry.model import Account, Disabled, Repository, Source, Team
 from glovebox.registry.owners import By, OwnerRule
 from glovebox.registry.store import Entry, name_of
 from tests.registry import account
@@ -30,6 +30,21 @@ ENTRIES: list[Entry] = [
         external_id="0123456789abcdef",
         source=Source.ORGANIZATION,
     ),
+    Repository(id="a.example.com/acme/tools"),
+    Repository(
+        id="ghe.example.com:8443/acme/shop",
+        number=4_294_967_296,
+        installation=12,
+        default_branch="main",
+        private=False,
+        archived=True,
+        topics=("team-payments",),
+        codeowners=("@acme/payments",),
+        team="payments",
+        scanners=("trivy",),
+        disabled=Disabled.VANISHED,
+        source=Source.HOST,
+    ),
     Team(name="payments", contacts=("#payments", "a@b.example"), acceptance_days=30),
     OwnerRule(by=By.TAG, value="env=prod", team="payments"),
 ]
@@ -44,7 +59,7 @@ def store(dynamodb: DynamoDBClient) -> DynamoTargets:
 def test_an_entry_comes_back_as_it_was_put(store: DynamoTargets, entry: Entry) -> None:
     store.put(entry, revision=0)
     kind = type(entry)
-    stored = store.get(kind, name_of(entry))  # type: ignore[type-var]  # of one of the three
+    stored = store.get(kind, name_of(entry))  # type: ignore[type-var]  # of one of the four
     assert (stored.entry, stored.revision) == (entry, 1)
     assert list(store.all(kind)) == [stored]  # type: ignore[type-var]  # as above
 
@@ -56,8 +71,9 @@ def test_kinds_do_not_mix_with_each_other_and_with_what_the_table_holds_besides(
     for entry in ENTRIES:
         store.put(entry, revision=0)
     assert [each.entry for each in store.all(Account)] == ENTRIES[:2]
-    assert [each.entry for each in store.all(Team)] == ENTRIES[2:3]
-    assert [each.entry for each in store.all(OwnerRule)] == ENTRIES[3:]
+    assert [each.entry for each in store.all(Repository)] == ENTRIES[2:4]
+    assert [each.entry for each in store.all(Team)] == ENTRIES[4:5]
+    assert [each.entry for each in store.all(OwnerRule)] == ENTRIES[5:]
 
 
 def test_more_accounts_than_one_answer_holds_are_all_read(store: DynamoTargets) -> None:
