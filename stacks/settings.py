@@ -20,6 +20,7 @@ from glovebox.envelopes.names import MAX_REGIONS
 from glovebox.errors import ConfigurationError
 from glovebox.registry.shards import MAX_SERVICE_PARTS
 from glovebox.scans.model import DEFAULT_SHARD_HOSTS, MAX_SHARD_HOSTS
+from glovebox.scans.repositories import REPOSITORY_SCANNERS
 from glovebox.siteaudit.settings import AuditSettings
 
 PREFIX = "glovebox:"
@@ -32,11 +33,14 @@ RETENTION_DAYS = (7, 14, 30, 60, 90, 180, 365, 731)
 """Of the periods that CloudWatch Logs offers, those that make sense for a security log."""
 IMAGES = ("inlet", "outlet", "siteaudit", "drill", "squid")
 """Ours, which the deployment builds."""
-UPSTREAM_IMAGES = ("prowler",)
+UPSTREAM_IMAGES = ("prowler", "trivybinary", "trufflehog", "kingfisher")
 """Others' images, which a person copies by digest as they are."""
-PROMOTED = (*IMAGES, *UPSTREAM_IMAGES)
+DATA_IMAGE, DATA_BASE = "trivy", "trivybinary"
+"""What Trivy's task runs: the upstream image with the day's database, baked here."""
+PROMOTED = (*IMAGES, *UPSTREAM_IMAGES, DATA_IMAGE)
 DRILLED = ("inlet", "outlet", "drill", "squid")
 """What a drill needs: with these promoted it runs every week."""
+GITHUB = "github.com"
 UNPROMOTED = "unpromoted"
 """The tag that a task names while no digest is promoted.  No image carries it: such a task cannot start."""
 
@@ -47,6 +51,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+\.[^@\s,]+")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _SCHEDULE = re.compile(r"(cron|rate|at)\(.+\)")
+_RULE_SCHEDULE = re.compile(r"(cron|rate)\(.+\)")
 _DAILY = re.compile(
     r"cron\(\S+ \S+ [*?] \* [*?] \*\)"  # minutes, hours; every day of the month, month, day of the week, year
     r"|rate\((1 day|[0-9]+ minutes?|([1-9]|1[0-9]|2[0-4]) hours?)\)"
@@ -56,6 +61,7 @@ _EXTERNAL_ID = re.compile(r"[A-Za-z0-9-]{16,128}")
 _ENDPOINT = re.compile(r"vpce-[0-9a-f]{8,17}")
 _UNIT = re.compile(r"r-[a-z0-9]{4,32}|ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+_GITHUB_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}(:[0-9]{1,5})?")
 _CERTIFICATE = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/\S+")
 
 
@@ -74,6 +80,10 @@ class Settings:
     accounts_schedule: str = "off"
     regions_per_scan: int = 4
     service_parts: int = 1
+    repositories_schedule: str = "off"
+    repository_scanners: tuple[str, ...] = ("trivy", "trufflehog")
+    github_host: str = GITHUB
+    trivy_database: str = "off"
     audit_settings: str = "{}"
     images: Mapping[str, str] = field(default_factory=dict)
     log_retention_days: int = 90
@@ -99,6 +109,8 @@ class Settings:
             wanted(name, getattr(self, name))
         if bool(self.domain) != bool(self.certificate):
             raise _bad("domain", self.domain, "`domain` and `certificate` together, or neither")
+        if self.trivy_database != "off" and DATA_BASE not in self.images:
+            raise _bad("trivy_database", self.trivy_database, f"`off` until `images` names `{DATA_BASE}`")
         self._check_target_side()
 
     def _check_target_side(self) -> None:
@@ -122,6 +134,11 @@ class Settings:
     def is_daily(self) -> bool:
         """Whether the list is audited every day, so that a day without a run is worth an alarm."""
         return _DAILY.fullmatch(self.schedule) is not None
+
+    @property
+    def github_api(self) -> str:
+        """Where the host's API is; an Enterprise server has it under its own name."""
+        return f"https://api.{GITHUB}" if self.github_host == GITHUB else f"https://{self.github_host}/api/v3"
 
     @property
     def drills(self) -> bool:
@@ -231,6 +248,10 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "accounts_schedule": _text,
     "regions_per_scan": _number,
     "service_parts": _number,
+    "repositories_schedule": _text,
+    "repository_scanners": _texts,
+    "github_host": _text,
+    "trivy_database": _text,
     "audit_settings": _json,
     "images": _mapping,
     "log_retention_days": _number,
@@ -292,6 +313,12 @@ def _audit_settings(name: str, value: object) -> None:
         raise _bad(name, value, "without what is for our own fleet only: its networks, roots and issuers")
 
 
+def _scanners(name: str, value: object) -> None:
+    named = value if isinstance(value, tuple) else ()
+    if not named or len(set(named)) < len(named) or not set(named) <= set(REPOSITORY_SCANNERS):
+        raise _bad(name, value, f"some of {', '.join(REPOSITORY_SCANNERS)}, each once")
+
+
 def _addresses(name: str, value: object) -> None:
     for item in value if isinstance(value, tuple) else ():
         try:
@@ -321,6 +348,10 @@ _RULES: dict[str, Rule] = {
     "accounts_schedule": _shaped(_SCHEDULE, "cron(…), rate(…), at(…) or off", may_be=("off",)),
     "regions_per_scan": _between(1, MAX_REGIONS),
     "service_parts": _between(1, MAX_SERVICE_PARTS),
+    "repositories_schedule": _shaped(_SCHEDULE, "cron(…), rate(…), at(…) or off", may_be=("off",)),
+    "repository_scanners": _scanners,
+    "github_host": _shaped(_GITHUB_HOST, "a host's name in lower case, such as github.example.org"),
+    "trivy_database": _shaped(_RULE_SCHEDULE, "cron(…), rate(…) or off", may_be=("off",)),
     "audit_settings": _audit_settings,
     "images": _images,
     "log_retention_days": _one_of(*RETENTION_DAYS),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from glovebox_constructs.scan_script import scan_script
+
 SCRIPT = Path(__file__).with_name("prowler_scan.sh")
 COSTS = Path(__file__).resolve().parents[2] / "policies" / "costs" / "prowler.json"
 NEVER = (
@@ -47,6 +49,5 @@ def filled(script: str) -> str:
 
 
 def prowler_script() -> str:
-    """For `/bin/sh -c`, without its comments: the same in AWS, in Podman and in the local cloud."""
-    lines = SCRIPT.read_text().splitlines()
-    return filled("\n".join(line for line in lines if not line.lstrip().startswith("#")))
+    """For `/bin/sh -c`."""
+    return filled(scan_script("prowler"))

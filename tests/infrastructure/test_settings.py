@@ -64,6 +64,32 @@ def test_bundles_stand_on_the_c_library_of_their_lambda() -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "api"),
+    [
+        ("github.com", "https://api.github.com"),
+        ("github.example.org", "https://github.example.org/api/v3"),
+        ("github.example.org:8443", "https://github.example.org:8443/api/v3"),
+    ],
+)
+def test_a_hosts_api_is_where_github_has_it(host: str, api: str) -> None:
+    assert Settings.from_context({"glovebox:githubHost": host}).github_api == api
+
+
+def test_repositories_are_scanned_as_the_settings_say() -> None:
+    settings = Settings.from_context(
+        {
+            "glovebox:repositoriesSchedule": "cron(0 3 ? * SUN *)",
+            "glovebox:repositoryScanners": "kingfisher, trivy",
+            "glovebox:trivyDatabase": "rate(1 day)",
+            "glovebox:images": json.dumps({"trivybinary": DIGEST}),
+        }
+    )
+    assert settings.repositories_schedule == "cron(0 3 ? * SUN *)"
+    assert settings.repository_scanners == ("kingfisher", "trivy")
+    assert settings.trivy_database == "rate(1 day)"
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("architecture", "sparc"),
@@ -73,6 +99,16 @@ def test_bundles_stand_on_the_c_library_of_their_lambda() -> None:
         ("accountsSchedule", "every day"),
         ("regionsPerScan", "0"),
         ("serviceParts", "9"),
+        ("repositoriesSchedule", "every day"),
+        ("repositoryScanners", ""),
+        ("repositoryScanners", "trivy,trivy"),
+        ("repositoryScanners", "trivy,semgrep"),
+        ("githubHost", "https://github.com"),
+        ("githubHost", "GitHub.com"),
+        ("githubHost", "github.com/acme"),
+        ("trivyDatabase", "daily"),
+        ("trivyDatabase", "at(2026-01-01T00:00:00)"),
+        ("trivyDatabase", "rate(1 day)"),
         ("scanS3Endpoint", "vpc-0123456789abcdef0"),
         ("images", '{"prowler": "5.46.0"}'),
         ("targets", "111122223333"),
