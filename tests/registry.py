@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from glovebox.errors import ConflictError, NotFoundError
 from glovebox.registry.importing import Member
-from glovebox.registry.model import Account, Source
+from glovebox.registry.model import Account, Repository, Source
 from glovebox.registry.registry import Registry
 from glovebox.registry.store import Entry, Stored, T, name_of
 
@@ -65,4 +65,17 @@ def account(number: int, **values: object) -> Account:
     return Account(id=f"{number:012d}", **values)  # type: ignore[arg-type]  # of many types
 
 
-__all__ = ["SCANNING", "FakeOrganization", "FakeTargets", "Source", "account", "member", "registry"]
+def repository(name: str = "shop", **values: object) -> Repository:
+    return Repository(id=f"github.com/acme/{name}", **values)  # type: ignore[arg-type]  # of many types
+
+
+__all__ = [
+    "SCANNING",
+    "FakeOrganization",
+    "FakeTargets",
+    "Source",
+    "account",
+    "member",
+    "registry",
+    "repository",
+]

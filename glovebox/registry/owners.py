@@ -2,11 +2,12 @@
 
 | rank | an account's | a repository's |
 |---|---|---|
-| 1 | its own team, said when it was put on record | – |
+| 1 | its own team, said when it was put on record | its own team |
 | 2 | rule for its id | pattern without `*` |
 | 3 | rule for a tag with its value | pattern with more characters that are no `*` |
 | 4 | rule for a tag's key | pattern with fewer `*` |
-| 5 | rule for a unit, the deepest first | – |
+| 5 | rule for a unit, the deepest first | the first team of its CODEOWNERS' `*` that is on record |
+| 6 | – | its topic `team-NAME`, where that team is on record |
 
 Two rules of one rank are decided by the alphabet, and the answer says that there were two: the same target
 has the same owner on each machine and on each day, and nobody has to guess why.
@@ -15,7 +16,7 @@ has the same owner on each machine and on each day, and nobody has to guess why.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -27,6 +28,7 @@ from glovebox.registry.model import (
     MAX_TAG_KEY,
     MAX_TAG_VALUE,
     Account,
+    Repository,
     parse_ou,
     require_account_id,
     require_team_name,
@@ -36,6 +38,12 @@ from glovebox.text import visible
 MAX_PATTERN: Final = 256
 MAX_STARS: Final = 3
 """Each one multiplies what a match may have to try: three over 140 characters are half a million."""
+TEAM_TOPIC: Final = "team-"
+"""What a topic begins with that names its repository's team."""
+_CODE_OWNER: Final = re.compile(r"@[^/@\s]+/(.+)")
+"""A team of an organization; people are none, by name or by mail address."""
+_WITH_HOST: Final = 2
+"""Slashes of a name that begins with its host."""
 _PATTERN: Final = re.compile(r"[A-Za-z0-9._/*-]+")
 
 
@@ -52,7 +60,8 @@ class OwnerRule(Struct, frozen=True, kw_only=True, rename="camel"):
     """What matches belongs to a team.  Raises InputError for values that cannot be.
 
     `value` is an account's id; `key` or `key=value` of a tag; a unit's path, which stands for all below it;
-    or a repository pattern such as `acme/pay-*`, where `*` is any text within one part and `**` any at all.
+    or a repository pattern such as `acme/pay-*`, where `*` is any text within one part and `**` any at all,
+    compared with `owner/name` and with the name that has its host before it.
     """
 
     by: By
@@ -76,12 +85,27 @@ class Subject(Struct, frozen=True, kw_only=True):
     ou: tuple[str, ...] = ()
     tags: Mapping[str, str] = {}
     repository: str = ""
+    """`owner/name`, with or without the host before it."""
+    codeowners: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
     team: str = ""
     """Said of this very target."""
 
     @classmethod
-    def of(cls, account: Account) -> Subject:
-        return cls(account=account.id, ou=account.ou, tags=account.tags, team=account.team)
+    def of(cls, target: Account | Repository) -> Subject:
+        if isinstance(target, Account):
+            return cls(account=target.id, ou=target.ou, tags=target.tags, team=target.team)
+        return cls(repository=target.id, codeowners=target.codeowners, topics=target.topics, team=target.team)
+
+    @property
+    def claims(self) -> Iterator[tuple[str, str]]:
+        """Teams that the repository itself names, and where; any text may be among them."""
+        for owner in self.codeowners:
+            if match := _CODE_OWNER.fullmatch(owner):
+                yield match[1].lower(), f"its CODEOWNERS gives everything to {owner}"
+        for topic in sorted(self.topics):
+            if topic.startswith(TEAM_TOPIC):
+                yield topic.removeprefix(TEAM_TOPIC).lower(), f"it has the topic {topic}"
 
 
 class Ownership(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -99,13 +123,16 @@ class Ownership(Struct, frozen=True, kw_only=True, rename="camel"):
         return bool(self.team)
 
 
-def owner_of(subject: Subject, rules: Iterable[OwnerRule]) -> Ownership:
-    """The owner by the most specific rule; the order of `rules` does not matter."""
+def owner_of(subject: Subject, rules: Iterable[OwnerRule], teams: Collection[str] = ()) -> Ownership:
+    """The owner by the most specific rule; the order of `rules` does not matter.
+
+    `teams`: those on record, the only ones that a repository may name of itself.
+    """
     matching = sorted((rule for rule in rules if matches(rule, subject)), key=_order)
     if subject.team:
         return Ownership(team=subject.team, because="said of this very target", others=tuple(matching))
     if not matching:
-        return Ownership(team="", because="no rule matches")
+        return _self_named(subject, teams)
     first, *others = matching
     tied = [rule for rule in others if _rank(rule) == _rank(first) and rule.team != first.team]
     because = first.name
@@ -113,6 +140,15 @@ def owner_of(subject: Subject, rules: Iterable[OwnerRule]) -> Ownership:
         named = ", ".join(f"{rule.name} ({rule.team})" for rule in tied)
         because += f", first in the alphabet; as specific: {named}"
     return Ownership(team=first.team, because=because, rule=first, others=tuple(others))
+
+
+def _self_named(subject: Subject, teams: Collection[str]) -> Ownership:
+    strangers = []
+    for team, where in subject.claims:
+        if team in teams:
+            return Ownership(team=team, because=f"no rule matches; {where}")
+        strangers.append(f"{where}, which is no team on record")
+    return Ownership(team="", because="; ".join(["no rule matches", *strangers]))
 
 
 def matches(rule: OwnerRule, subject: Subject) -> bool:
@@ -128,7 +164,9 @@ def matches(rule: OwnerRule, subject: Subject) -> bool:
             return subject.ou[: len(path)] == path
         case By.REPOSITORY:
             # GitHub's names do not tell capitals apart.
-            return _compiled(rule.value.lower()).fullmatch(subject.repository.lower()) is not None
+            pattern, whole = _compiled(rule.value.lower()), subject.repository.lower()
+            names = {whole, whole.partition("/")[2]} if whole.count("/") == _WITH_HOST else {whole}
+            return any(pattern.fullmatch(name) for name in names)
 
 
 def require_selector(by: By, value: str) -> None:

@@ -21,13 +21,19 @@ from glovebox.registry.importing import (
 from glovebox.registry.model import (
     DEFAULT_ACCEPTANCE_DAYS,
     Account,
+    Repository,
     Team,
     refuse_scanning_account,
     require_account_id,
+    require_repository_id,
     require_team_name,
 )
 from glovebox.registry.owners import By, OwnerRule, Ownership, Subject, owner_of
-from glovebox.registry.scannable import not_on_record, require_scannable
+from glovebox.registry.scannable import (
+    not_on_record,
+    require_scannable,
+    require_scannable_repository,
+)
 from glovebox.registry.spreadsheet import Read
 from glovebox.registry.store import RegistryStore, Stored
 
@@ -42,7 +48,7 @@ class Registry:
     store: RegistryStore
     scanning_account: str
 
-    # ------------------------------------------------------------ targets
+    # ------------------------------------------------------------ accounts
 
     def accounts(self) -> list[Account]:
         return [each.entry for each in self.store.all(Account)]
@@ -69,13 +75,7 @@ class Registry:
     def add(self, account: Account) -> None:
         """Raises RefusedError for the account that scans, ConflictError for one that is on record."""
         self._check(account)
-        try:
-            self.store.put(account, revision=0)
-        except ConflictError as error:
-            raise ConflictError(
-                f"{account.id} is on record already.",
-                fix=f"To change it: glovebox targets set {account.id} …",
-            ) from error
+        self._put_new(account)
 
     # `Any`: the names and types of `Account`'s fields, which its own constructor checks.
     def change(self, account_id: str, **values: Any) -> Account:
@@ -116,6 +116,39 @@ class Registry:
                 raise ConflictError(f"Somebody changed {after.id} meanwhile.", fix="Import again.")
             self.store.put(after, revision=stored.revision if stored else 0)
 
+    # ------------------------------------------------------------ repositories
+
+    def repositories(self) -> list[Repository]:
+        return [each.entry for each in self.store.all(Repository)]
+
+    def repository(self, repository_id: str) -> Repository:
+        """Raises NotFoundError, and InputError for what is no repository's id."""
+        return self._stored_repository(repository_id).entry
+
+    def require_scannable_repositories(self, repository_ids: Iterable[str]) -> None:
+        """Raises NotFoundError for one that is not on record, ConflictError for one that is disabled."""
+        known = {each.id: each for each in self.repositories()}
+        for repository_id in repository_ids:
+            require_scannable_repository(require_repository_id(repository_id), known)
+
+    def add_repository(self, repository: Repository) -> None:
+        """Raises NotFoundError for a team that is not on record, ConflictError for one that is."""
+        self._check_team(repository.team)
+        self._put_new(repository)
+
+    def change_repository(self, repository_id: str, **values: Any) -> Repository:  # as `change`
+        """As `change`."""
+        before = self._stored_repository(repository_id)
+        after = replace(before.entry, **values)
+        self._check_team(after.team)
+        self.store.put(after, revision=before.revision)
+        return after
+
+    def remove_repository(self, repository_id: str) -> None:
+        """As `remove`; what an installation still names comes back with its next sync."""
+        before = self._stored_repository(repository_id)
+        self.store.remove(before.entry, revision=before.revision)
+
     # ------------------------------------------------------------ teams
 
     def teams(self) -> list[Team]:
@@ -146,7 +179,12 @@ class Registry:
         """Raises NotFoundError, and ConflictError where something still belongs to it by name."""
         before = self._stored_team(name)
         users = [f"account {each.id}" for each in self.accounts() if each.team == name]
-        users += [f"rule {each.name}" for each in self.rules() if each.team == name]
+        rules = self.rules()
+        for each in self.repositories():
+            # Also by what its CODEOWNERS or a topic says; what a rule gives is named by the rule.
+            owner = owner_of(Subject.of(each), rules, {name})
+            users += [f"repository {each.id}"] if owner.team == name and owner.rule is None else []
+        users += [f"rule {each.name}" for each in rules if each.team == name]
         if users:
             more = f" and {len(users) - _NAMED:,} more" if len(users) > _NAMED else ""
             raise ConflictError(
@@ -177,18 +215,26 @@ class Registry:
         self.store.remove(stored.entry, revision=stored.revision)
 
     def owner(self, subject: Subject) -> Ownership:
-        return owner_of(subject, self.rules())
+        teams = {each.name for each in self.teams()} if subject.repository else ()
+        return owner_of(subject, self.rules(), teams)
+
+    def owner_of_target(self, target: str) -> Ownership:
+        """Of an account's id, or of a target as findings name it.  Raises NotFoundError."""
+        if target.startswith("repo:"):
+            return self.owner(Subject.of(self.repository(target.removeprefix("repo:"))))
+        return self.owner(Subject.of(self.account(target.removeprefix("aws:"))))
 
     # ------------------------------------------------------------ acceptances
 
-    def require_acceptable(self, account_id: str, acceptance: Acceptance, *, now: int) -> None:
-        """Raises InputError where the acceptance is longer than the owner of the account lets it be.
+    def require_acceptable(self, target: str, acceptance: Acceptance, *, now: int) -> None:
+        """Raises InputError where the acceptance is longer than the target's owner lets it be.
 
-        An account that nobody owns, or that is not on record any more, has the default.
+        `target` as in `owner_of_target`.  One that nobody owns, or that is not on record any more, has the
+        default.
         """
         days, whose = DEFAULT_ACCEPTANCE_DAYS, "without an owner of their own"
         try:
-            owner = self.owner(Subject.of(self.account(account_id))).team
+            owner = self.owner_of_target(target).team
             if owner:
                 days, whose = self.team(owner).acceptance_days, f"of the team {owner}"
         except NotFoundError:
@@ -204,10 +250,28 @@ class Registry:
 
     def _check(self, account: Account, teams: Iterable[str] | None = None) -> None:
         refuse_scanning_account(account.id, self.scanning_account)
-        if account.team and teams is None:
-            self.team(account.team)
-        elif account.team and teams is not None and account.team not in teams:
-            raise _no_team(account.team)
+        self._check_team(account.team, teams)
+
+    def _check_team(self, team: str, teams: Iterable[str] | None = None) -> None:
+        """`teams`: those on record, where they were read already."""
+        if team and teams is None:
+            self.team(team)
+        elif team and teams is not None and team not in teams:
+            raise _no_team(team)
+
+    def _put_new(self, target: Account | Repository) -> None:
+        try:
+            self.store.put(target, revision=0)
+        except ConflictError as error:
+            raise ConflictError(
+                f"{target.id} is on record already.", fix=f"To change it: glovebox targets set {target.id} …"
+            ) from error
+
+    def _stored_repository(self, repository_id: str) -> Stored[Repository]:
+        try:
+            return self.store.get(Repository, require_repository_id(repository_id))
+        except NotFoundError as error:
+            raise not_on_record(repository_id) from error
 
     def _stored(self, account_id: str) -> Stored[Account]:
         try:
