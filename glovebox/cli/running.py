@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from glovebox.local.cloud import LocalCloud
     from glovebox.local.progress import View
-    from glovebox.local.scanner_tools import ProwlerName
     from glovebox.scans.state import Scan
 
 SHOWN_COUNTS = 6
@@ -71,7 +70,7 @@ def say_sites(console: Console, cloud: LocalCloud, view: View) -> bool:
     return run.state is RunState.COMPLETED and bool(paths) and view.over
 
 
-def say_accounts(console: Console, cloud: LocalCloud, view: View, *, scanner: ProwlerName) -> bool:
+def say_accounts(console: Console, cloud: LocalCloud, view: View) -> bool:
     """Print the findings by severity and state; whether the scans are as they should be.
 
     The real Prowler asks for more than the emulator knows, so its scan may be partial here, and says of what.
@@ -79,6 +78,7 @@ def say_accounts(console: Console, cloud: LocalCloud, view: View, *, scanner: Pr
     from rich.table import Table
 
     from glovebox.findings.model import Severity, State
+    from glovebox.local.scanner_tools import PROWLER
     from glovebox.scans.model import ScanState
 
     run = view.run
@@ -98,7 +98,7 @@ def say_accounts(console: Console, cloud: LocalCloud, view: View, *, scanner: Pr
         line(console, f"  {scan.scan_id}: {scan.state.value} in {_seconds(scan)} s")
     _say_reasons(console, view)
     line(console, "  The findings: glovebox findings --local")
-    good = {ScanState.COMPLETED} | ({ScanState.PARTIAL} if scanner == "prowler" else set())
+    good = {ScanState.COMPLETED} | ({ScanState.PARTIAL} if PROWLER in cloud.tools.real else set())
     return bool(view.scans) and all(scan.state in good for scan in view.scans) and view.over
 
 

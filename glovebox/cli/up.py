@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from glovebox.cli.exit_codes import FAILED, OK
 from glovebox.cli.output import line
 from glovebox.errors import GloveboxError
-from glovebox.local.scanner_tools import PROWLERS
+from glovebox.local.scanner_tools import CACHE_VARIABLE, UPSTREAM
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from glovebox.farm.running import Farm
     from glovebox.local.cloud import LocalCloud, Plan
     from glovebox.local.engines import Engine
+    from glovebox.local.scanner_tools import Tools
     from glovebox.siteaudit.settings import AuditSettings
 
-WHO_SCANS = {
-    "stand-in": "a small stand-in for Prowler, with seven of its checks (--scanner prowler for the real one)",
-    "prowler": "Prowler, in an environment of its own",
-}
+STAND_IN = "stand-in"
 FLEET_SHARD_HOSTS = 40
 """So that the demonstration shows several tasks, too."""
 
@@ -64,9 +62,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--scanner",
-        choices=PROWLERS,
-        default=PROWLERS[0],
-        help="what scans the account: a small stand-in, or the real Prowler (default: %(default)s)",
+        action="append",
+        choices=(STAND_IN, *UPSTREAM),
+        default=[],
+        metavar="NAME",
+        help="a scanner that is to be the real one, and no small stand-in: "
+        f"{', '.join(UPSTREAM)}; may be repeated",
     )
     parser.add_argument("--keep", action="store_true", help="keep state, logs and the tasks' folders")
     parser.set_defaults(run=run)
@@ -77,14 +78,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from glovebox.local.cloud import CHECKOUT, Plan, require_linux
-    from glovebox.local.scanner_tools import installed
 
     require_linux()
     console = Console()
-    if args.scanner == "prowler":
-        installed(CHECKOUT)
-    engine = _inside(console, args) if args.perimeter else _outside(console, args)
-    line(console, f"Accounts are scanned by: {WHO_SCANS[args.scanner]}")
+    tools = _tools(args)
+    engine = _inside(console, args) if args.perimeter else _outside(console, args, tools)
+    _say_who_scans(console, tools)
     # With the process in its name, for two may start in the same second.
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}"
     folder = CHECKOUT / ".glovebox" / "runs" / name
@@ -101,17 +100,34 @@ def run(args: argparse.Namespace) -> int:
             port=args.port,
             keep=args.keep,
             perimeter=args.perimeter,
-            prowler=args.scanner,
+            tools=tools,
             say=lambda step: console.print(f"{step} …"),
         )
         return _run(console, plan, hosts, once=args.once)
 
 
-def _outside(console: Console, args: argparse.Namespace) -> Engine:
+def _tools(args: argparse.Namespace) -> Tools:
+    """Raises ConfigurationError where a scanner that is to be the real one is not here."""
+    from glovebox.local.scanner_tools import Tools
+
+    cache = os.environ.get(CACHE_VARIABLE)
+    return Tools(frozenset(args.scanner) - {STAND_IN}, Path(cache) if cache else None)
+
+
+def _say_who_scans(console: Console, tools: Tools) -> None:
+    real = [scanner for scanner in UPSTREAM if scanner in tools.real]
+    small = [scanner for scanner in UPSTREAM if scanner not in tools.real and tools.scans(scanner)]
+    if real:
+        line(console, f"Scanners: {', '.join(real)} themselves")
+    for scanner in small:
+        line(console, f"Scanners: a small stand-in for {scanner} (--scanner {scanner} for the real one)")
+
+
+def _outside(console: Console, args: argparse.Namespace, tools: Tools) -> Engine:
     from glovebox.local.cloud import CHECKOUT
     from glovebox.local.engines import choose_engine
 
-    engine, reasons = choose_engine(args.engine, CHECKOUT, prowler=args.scanner)
+    engine, reasons = choose_engine(args.engine, CHECKOUT, tools=tools)
     console.print(f"Containers run as: [bold]{engine.name}[/bold]")
     for reason in reasons:
         line(console, f"  not with {reason}")
@@ -171,7 +187,7 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
         sites, accounts = followed(console, cloud, cloud.fire_schedule(), cloud.scan_accounts().run_id)
         complete = [
             say_sites(console, cloud, sites),
-            say_accounts(console, cloud, accounts, scanner=plan.prowler),
+            say_accounts(console, cloud, accounts),
         ]
         say_tunnels(console, cloud)
         if once:

@@ -32,12 +32,12 @@ from glovebox.local.engines import (
     command_of,
 )
 from glovebox.local.scanner_tools import (
-    PROWLER,
-    STAND_IN,
+    CACHE_VARIABLE,
+    STAND_INS,
     THREADS,
-    ProwlerName,
-    installed,
-    packages,
+    TRIVY,
+    UPSTREAM,
+    Tools,
     write_program,
 )
 from glovebox.local.tasks import Task
@@ -60,18 +60,21 @@ class Boxes:
     buckets: Buckets
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Image or container → another command than its own: the tests' hostile scanners."""
-    prowler: ProwlerName = "stand-in"
+    tools: Tools = field(default_factory=Tools)
     _machines: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        units = {image: f"containers/{image}" for image in IMAGES} | {PROWLER: STAND_IN.replace(".", "/")}
+        units = {image: f"containers/{image}" for image in IMAGES}
+        units |= {scanner: module.replace(".", "/") for scanner, module in STAND_INS.items()}
         for image, unit in units.items():
             place = self.folder / image
             place.mkdir(parents=True)
             stage(CHECKOUT, closure(CHECKOUT, unit), place)
-        own = f"{BOX}/scanner" if self.prowler == "prowler" else f"{BOX}/packages"
-        write_program(self.folder / "bin", self.prowler, PYTHON, (f"{BOX}/code", own))
+        code = (f"{BOX}/code", f"{BOX}/packages")
+        for scanner in UPSTREAM:
+            command = self.tools.command(scanner, python=PYTHON, code=code, place=f"{BOX}/scanner")
+            write_program(self.folder / "bin" / scanner, scanner, command)
 
     @property
     def name(self) -> str:
@@ -122,9 +125,11 @@ class Boxes:
             Shown("trust", str(self.trust)),
         ]
         if place.upstream:
-            shown.append(Shown("bin", str(self.folder / "bin")))
-        if place.upstream and self.prowler == "prowler":
-            shown.append(Shown("scanner", str(packages(installed(CHECKOUT)))))
+            shown.append(Shown("bin", str(self.folder / "bin" / place.image)))
+        if place.image in self.tools.real:
+            shown.append(Shown("scanner", str(self.tools.place(place.image))))
+        if place.image == TRIVY and self.tools.trivy_cache:
+            shown.append(Shown("trivy-cache", str(self.tools.trivy_cache)))
         closed = closed_above(Path(PYTHON))
         if closed is not None:
             # A Python may stand in somebody's home, and knows its libraries by that path.
@@ -162,4 +167,8 @@ def _for_upstream(place: Place) -> dict[str, str]:
     """The program on the PATH, and the task's scratch in the place of the image's /tmp."""
     tools = os.pathsep.join((f"{BOX}/bin", clean_environment()["PATH"]))
     scratch = place.container.folder_of(IN_SCRATCH)
-    return {"PATH": tools} | ({"TMPDIR": f"{BOX}/{Path(IN_SCRATCH).name}"} if scratch else {})
+    return {
+        "PATH": tools,
+        **({"TMPDIR": f"{BOX}/{Path(IN_SCRATCH).name}"} if scratch else {}),
+        **({CACHE_VARIABLE: f"{BOX}/trivy-cache"} if place.image == TRIVY else {}),
+    }

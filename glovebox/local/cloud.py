@@ -28,7 +28,7 @@ from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
 from glovebox.local.perimeter import Perimeter, running_perimeter
-from glovebox.local.scanner_tools import ProwlerName
+from glovebox.local.scanner_tools import Tools
 from glovebox.local.server import running_ministack
 from glovebox.local.target import EXTERNAL_ID, TARGET, TargetAccount
 from glovebox.registry.order import AccountsOrder, OrderAnswer
@@ -68,8 +68,8 @@ class Plan:
     """Of that fleet; all by default."""
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """In the lab: image or container → another command, the tests' hostile scanners."""
-    prowler: ProwlerName = "stand-in"
-    """In the lab: what scans accounts; elsewhere the engine knows."""
+    tools: Tools = field(default_factory=Tools)
+    """Which scanners are the real ones; `engine` has the same."""
     say: Say = field(default=lambda _: None)
 
 
@@ -96,6 +96,7 @@ class LocalCloud:
     """The account that is scanned."""
     changes: tuple[Change, ...]
     """In what all that is deployed differs from AWS."""
+    tools: Tools
     perimeter: Perimeter | None = None
 
     @property
@@ -198,7 +199,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
         page = stack.enter_context(_edge(aws, domain, plan.port))
-        yield LocalCloud(aws, deployment, agent, page, target, changes, perimeter)
+        yield LocalCloud(aws, deployment, agent, page, target, changes, plan.tools, perimeter)
 
 
 def require_linux() -> None:
@@ -251,7 +252,7 @@ def _perimeter(
         plan.folder / "perimeter",
         traits=plan.traits,
         commands=plan.commands,
-        prowler=plan.prowler,
+        tools=plan.tools,
     )
     return stack.enter_context(perimeter)
 

@@ -20,10 +20,12 @@ from glovebox.errors import ConfigurationError
 from glovebox.local import processes
 from glovebox.local.aws import clean_environment
 from glovebox.local.scanner_tools import (
+    CACHE_VARIABLE,
+    PROWLER,
     THREADS,
+    TRIVY,
     UPSTREAM,
-    ProwlerName,
-    installed,
+    Tools,
     write_program,
 )
 from glovebox.local.tasks import Container, Mount, Task
@@ -60,7 +62,7 @@ class Place:
     task: Task
     container: Container
     image: str
-    """What its image is called here: one of ours, or `prowler`."""
+    """What its image is called here: one of ours, or an upstream scanner's."""
     volumes: Mapping[str, Path]
     environment: Mapping[str, str]
     """Of the definition, the override and the environment files."""
@@ -109,7 +111,7 @@ class ProcessEngine:
     checkout: Path
     commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Image or container → another command than its own: the tests' hostile scanners."""
-    prowler: ProwlerName = "stand-in"
+    tools: Tools = field(default_factory=Tools)
 
     @property
     def name(self) -> str:
@@ -146,15 +148,19 @@ class ProcessEngine:
 
     def _for_upstream(self, place: Place) -> dict[str, str]:
         """No gateway stands here, so whoever asks AWS is led to the emulator."""
-        folder = place.folder / "bin"
-        if self.prowler == "prowler":
-            tools = write_program(folder, self.prowler, str(installed(self.checkout) / "bin/python"), ())
-        else:
-            tools = write_program(folder, self.prowler, sys.executable, (str(self.checkout),))
+        scanner, tools = place.image, self.tools
+        command = tools.command(
+            scanner,
+            python=tools.python(scanner, sys.executable),
+            code=(str(self.checkout),),
+            place=str(tools.place(scanner)) if scanner in tools.real else "",
+        )
+        programs = write_program(place.folder / "bin", scanner, command)
         return {
-            "PATH": os.pathsep.join((str(tools), clean_environment()["PATH"])),
+            "PATH": os.pathsep.join((str(programs), clean_environment()["PATH"])),
             "TMPDIR": self._folder(place, IN_SCRATCH),
-            "AWS_ENDPOINT_URL": place.endpoint,
+            **({"AWS_ENDPOINT_URL": place.endpoint} if scanner == PROWLER else {}),
+            **({CACHE_VARIABLE: str(tools.trivy_cache)} if scanner == TRIVY and tools.trivy_cache else {}),
         }
 
     def end(self, place: Place, process: subprocess.Popen[bytes]) -> int:
@@ -294,7 +300,7 @@ def _container_name(place: Place) -> str:
 
 
 def choose_engine(
-    wanted: EngineName, checkout: Path, *, prowler: ProwlerName = "stand-in"
+    wanted: EngineName, checkout: Path, *, tools: Tools | None = None
 ) -> tuple[Engine, list[str]]:
     """The engine to use, and why not each better one.
 
@@ -302,7 +308,7 @@ def choose_engine(
         ConfigurationError: the one that was asked for cannot be used.
     """
     reasons: list[str] = []
-    processes_here = ProcessEngine(checkout, prowler=prowler)
+    processes_here = ProcessEngine(checkout, tools=tools or Tools())
     for tool in ("podman", "docker") if wanted == "auto" else (wanted,):
         if tool == "process" or tool == "auto":
             break

@@ -47,7 +47,7 @@ from glovebox.local.aws_names import serving_aws
 from glovebox.local.boxes import Boxes
 from glovebox.local.deployment import Deployment
 from glovebox.local.endpoint import Buckets, serving_buckets
-from glovebox.local.scanner_tools import ProwlerName
+from glovebox.local.scanner_tools import Tools
 from glovebox.local.target import names_in_aws
 from squid.authority import mint
 
@@ -119,7 +119,7 @@ def running_perimeter(
     *,
     traits: Sequence[str] = (),
     commands: Mapping[str, Sequence[str]] = {},
-    prowler: ProwlerName = "stand-in",
+    tools: Tools | None = None,
 ) -> Iterator[Perimeter]:
     """Build it from what was deployed, and take all of it down with the block.
 
@@ -158,7 +158,9 @@ def running_perimeter(
         farm = stack.enter_context(_fleet(lab, folder / "fleet", traits))
         problems: list[str] = []
         stack.enter_context(_renewing(lab, aws, deployment, scene.identity, problems))
-        yield Perimeter(lab, farm, Boxes(lab, folder / "code", trust, buckets, commands, prowler), problems)
+        yield Perimeter(
+            lab, farm, Boxes(lab, folder / "code", trust, buckets, commands, tools or Tools()), problems
+        )
 
 
 def _network(aws: LocalAws, assembly: Assembly) -> Network:

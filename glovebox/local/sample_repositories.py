@@ -1,4 +1,4 @@
-"""Repositories that `glovebox up` scans where it is given none: one with planted faults, one clean, one in part.
+"""Repositories that `glovebox up` scans where it is given none: faulty, clean, and one archived in part.
 
 They are written at start-up, with secrets made in that moment: none of them ever opened anything, and none
 lies in these sources, where every scanner of secrets (and whoever runs one over us) would have to ignore it.
@@ -125,7 +125,8 @@ def _lock(name: str, packages: Mapping[str, tuple[str, str]]) -> str:
 _OWNERS = f"* @{OWNER}/{TEAM}\n"
 _HIDING = {
     "trivy.yaml": (
-        "exit-code: 0\nseverity: [UNKNOWN]\nscan:\n  scanners: []\n  skip-dirs: ['**']\n  skip-files: ['**']\n"
+        "exit-code: 0\nseverity: [UNKNOWN]\n"
+        "scan:\n  scanners: []\n  skip-dirs: ['**']\n  skip-files: ['**']\n"
     ),
     ".trivyignore": "\n".join(
         (

@@ -294,7 +294,7 @@ CHECKS = (
 
 def parser() -> argparse.ArgumentParser:
     """Of Prowler's options those that our tasks give, spelled as they give them."""
-    made = argparse.ArgumentParser(prog="prowler", allow_abbrev=False)
+    made = argparse.ArgumentParser(prog="prowler", description=NAME, allow_abbrev=False)
     made.add_argument("provider", choices=["aws"])
     made.add_argument("-M", dest="formats", nargs="+", choices=["json-ocsf"], required=True)
     made.add_argument("-F", dest="name", required=True)

@@ -20,6 +20,7 @@ from glovebox.local.aws import ACCOUNT, LocalAws
 from glovebox.local.cloud import CHECKOUT, LocalCloud, Plan, running_cloud
 from glovebox.local.engines import ProcessEngine
 from glovebox.local.progress import View
+from glovebox.local.scanner_tools import Tools
 from glovebox.local.target import CARELESS_USER, EXTERNAL_ID, PUBLIC_BUCKET, TARGET
 from glovebox.scans.model import ScanState
 from tests.conftest import PROWLER
@@ -110,11 +111,12 @@ def session(cloud: LocalCloud) -> LocalAws:
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
     folder = tmp_path_factory.mktemp("real")
+    tools = Tools(frozenset({"prowler"}))
     plan = Plan(
         folder=folder / "cloud",
-        engine=ProcessEngine(CHECKOUT, prowler="prowler"),
+        engine=ProcessEngine(CHECKOUT, tools=tools),
         perimeter=True,
-        prowler="prowler",
+        tools=tools,
         traits=("good",),
     )
     with running_cloud(plan) as cloud:
