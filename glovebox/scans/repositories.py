@@ -54,6 +54,9 @@ TREE: Final = "tree"
 the snapshot, and beside it `tree/canary`, which the inlet makes anew for each task."""
 SOURCE: Final = "repository"
 CANARY: Final = "canary"
+CANARY_KEY, CANARY_DOCKERFILE, CANARY_LOCK = "key.pem", "Dockerfile", "package-lock.json"
+CANARY_FILES: Final = (CANARY_KEY, CANARY_DOCKERFILE, CANARY_LOCK)
+"""A private key that is new each time, an image that runs as root, a package with known vulnerabilities."""
 
 GapKind = Literal["export-ignored", "submodule", "lfs", "uncompared"]
 """Left out of archives by `.gitattributes`; another repository's commit; a pointer where the content should
