@@ -50,7 +50,9 @@ def image_files(root: Path, image: str) -> list[Path]:
     # A function may have the name of an image that needs no packages.
     pins = [pin] if pin.name in (root / folder / "Dockerfile").read_text("utf-8") else []
     own = [each.relative_to(root) for each in (root / folder).iterdir() if each.is_file()]
-    return sorted({*closure(root, str(folder)), *own, *pins})
+    # An image that only adds to somebody else's has no module of ours.
+    ours = closure(root, str(folder)) if any(each.suffix == ".py" for each in own) else []
+    return sorted({*ours, *own, *pins})
 
 
 def stage(root: Path, files: Iterable[Path], output: Path) -> None:

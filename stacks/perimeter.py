@@ -28,11 +28,11 @@ from squid.hosts import bucket_regions, hosts_of
 from squid.settings import GatewaySettings
 from stacks.audit_role import never_here
 from stacks.defaults import function_defaults
-from stacks.names import AUDIT_ROLE
+from stacks.names import AUDIT_ROLE, SNAPSHOT_ROLE
 from stacks.outputs import output
 from stacks.scanners import Scanners
 from stacks.settings import Settings
-from stacks.storage import Storage
+from stacks.storage import Storage, role_arn
 
 SCAN_NETWORK = "10.42.0.0/20"
 SCAN_BITS = 23
@@ -162,6 +162,7 @@ class Perimeter(cdk.Stack):
             "ClaimsBucket": storage.claims.bucket_arn,
             "HandOffBucket": storage.handoff.bucket_arn,
             "ResultsBucket": storage.results.bucket_arn,
+            "SnapshotsBucket": storage.snapshots.bucket_arn,
         }
         self.s3 = gateway_endpoint(
             self.scan,
@@ -174,6 +175,7 @@ class Perimeter(cdk.Stack):
                     **ingest,
                     "LaunchRole": launching[0],
                     "LaunchRoles": launching,
+                    "SnapshotRole": role_arn(SNAPSHOT_ROLE),
                     **buckets,
                     **region,
                 }
@@ -222,7 +224,8 @@ class Perimeter(cdk.Stack):
         region, account = cdk.Aws.REGION, cdk.Aws.ACCOUNT_ID
         regional = ("api.ecr", f"{account}.dkr.ecr", "logs", "s3", "dynamodb")
         storage = self._storage
-        buckets = [each.bucket_name for each in (storage.results, storage.handoff, storage.claims)]
+        reached = (storage.results, storage.handoff, storage.claims, storage.snapshots)
+        buckets = [each.bucket_name for each in reached]
         return [
             *(f"{name}.{region}.amazonaws.com" for name in regional),
             f"prod-{region}-starport-layer-bucket.s3.{region}.amazonaws.com",

@@ -6,11 +6,13 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
+from glovebox_constructs.data_image import DataImage
+from glovebox_constructs.image_build import BuildDefaults
 from glovebox_constructs.image_factory import ImageFactory
 from glovebox_constructs.prowler_script import prowler_script
 from glovebox_constructs.scanner_task import AirlockImages, ScannerTask, UpstreamScanner
 from stacks.outputs import output
-from stacks.settings import IMAGES, UNPROMOTED, UPSTREAM_IMAGES, Settings
+from stacks.settings import DATA_BASE, DATA_IMAGE, IMAGES, UNPROMOTED, UPSTREAM_IMAGES, Settings
 from stacks.storage import Storage
 
 SITEAUDIT_CPU, SITEAUDIT_MEMORY = 1024, 2048
@@ -41,17 +43,31 @@ class Scanners(cdk.Stack):
                 ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enabled")
             ],
         )
+        builds = BuildDefaults(
+            key=storage.key,
+            architecture=settings.architecture,
+            log_retention_days=settings.log_retention_days,
+            disposable=settings.disposable,
+        )
         self.images = ImageFactory(
             self,
             "Images",
             images=IMAGES,
             upstream=UPSTREAM_IMAGES,
+            baked=(DATA_IMAGE,),
             promoted=settings.images,
             unpromoted_tag=UNPROMOTED,
-            key=storage.key,
-            architecture=settings.architecture,
-            log_retention_days=settings.log_retention_days,
-            disposable=settings.disposable,
+            defaults=builds,
+        )
+        self.trivy_data = DataImage(
+            self,
+            "TrivyData",
+            name=DATA_IMAGE,
+            repository=self.images.repositories[DATA_IMAGE],
+            base=self.images.repositories[DATA_BASE],
+            image=self.images.image(DATA_BASE),
+            schedule=settings.trivy_database,
+            defaults=builds,
         )
         self.siteaudit = self._task("SiteAudit", "siteaudit", SITEAUDIT_CPU, SITEAUDIT_MEMORY)
         self.prowler = self._task(
@@ -66,8 +82,10 @@ class Scanners(cdk.Stack):
         output(self, "TaskDefinition", self.siteaudit.arn)
         output(self, "ProwlerTaskDefinition", self.prowler.arn)
         output(self, "DrillTaskDefinition", self.drill.arn)
-        output(self, "ProwlerRepository", self.images.repositories["prowler"].repository_uri)
+        for name in (*UPSTREAM_IMAGES, DATA_IMAGE):
+            output(self, f"{name.capitalize()}Repository", self.images.repositories[name].repository_uri)
         output(self, "BuildProject", self.images.project.ref)
+        output(self, "TrivyDataProject", self.trivy_data.project.ref)
 
     @property
     def tasks(self) -> tuple[ScannerTask, ...]:

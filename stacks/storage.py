@@ -12,7 +12,7 @@ from glovebox.sites.item import SUMMARY_ATTRIBUTES
 from glovebox_constructs.buckets import LogBucket, PrivateBucket, UploadOnlyBucket, add_policy
 from glovebox_constructs.policies import statements
 from glovebox_constructs.tables import EncryptedTable, text
-from stacks.names import REDEEM_ROLE
+from stacks.names import REDEEM_ROLE, SNAPSHOT_ROLE
 from stacks.outputs import output
 from stacks.settings import Settings
 
@@ -24,6 +24,8 @@ HANDOFF_LIFE = cdk.Duration.days(1)
 """S3 counts in days; `watch` deletes a task's objects within minutes, this is for what it missed."""
 CLAIM_LIFE = cdk.Duration.days(1)
 """A claim is read once, within seconds."""
+SNAPSHOT_LIFE = cdk.Duration.days(1)
+"""`snapshot` deletes its own after hours; S3 counts in days."""
 REPORT_LIFE = cdk.Duration.days(90)
 """Reports are ingested within seconds; three months are for looking back at what a scanner really wrote."""
 DRILL_LIFE = cdk.Duration.days(365)
@@ -44,8 +46,13 @@ def of_kinds(*kinds: str) -> dict[str, dict[str, object]]:
     return {"ForAllValues:StringEquals": {LEADING_KEYS: [*kinds]}, "Null": {LEADING_KEYS: "false"}}
 
 
+def role_arn(name: str) -> str:
+    """Of a role with a fixed name, before it exists."""
+    return f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/{name}"
+
+
 class Storage(cdk.Stack):
-    """One key, four tables, eight buckets; they keep their logical names for ever, which a test holds."""
+    """One key, four tables, nine buckets; they keep their logical names for ever, which a test holds."""
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id, description="Glovebox: key, tables and buckets")
@@ -64,7 +71,7 @@ class Storage(cdk.Stack):
             "HandOff",
             forget_after=HANDOFF_LIFE,
             policies=("handoff_bucket_policy",),
-            places={"RedeemRole": f"arn:{cdk.Aws.PARTITION}:iam::{cdk.Aws.ACCOUNT_ID}:role/{REDEEM_ROLE}"},
+            places={"RedeemRole": role_arn(REDEEM_ROLE)},
         )
         self.results = UploadOnlyBucket(
             self,
@@ -79,6 +86,12 @@ class Storage(cdk.Stack):
         self.drills = self._bucket("Drills", versioned=True, forget_after=DRILL_LIFE)
         self.claims = self._bucket(
             "Claims", forget_after=CLAIM_LIFE, events=True, policies=("claims_bucket_policy",)
+        )
+        self.snapshots = self._bucket(
+            "Snapshots",
+            forget_after=SNAPSHOT_LIFE,
+            policies=("snapshots_bucket_policy",),
+            places={"SnapshotRole": role_arn(SNAPSHOT_ROLE)},
         )
         if settings.scan_s3_endpoint:
             self._bind_to_the_scan_network(settings.scan_s3_endpoint)
@@ -174,7 +187,8 @@ class Storage(cdk.Stack):
         """By a setting, because the endpoint's own policy names these buckets: it stands after them."""
         for bucket in (self.results, self.claims):
             add_policy(bucket, "uploads_from_scans_policy", ScanEndpoint=endpoint)
-        add_policy(self.handoff, "reading_from_scans_policy", ScanEndpoint=endpoint)
+        for bucket in (self.handoff, self.snapshots):
+            add_policy(bucket, "reading_from_scans_policy", ScanEndpoint=endpoint)
 
     def _say_what_there_is(self) -> None:
         tables: dict[str, dynamodb.ITable] = {
@@ -193,6 +207,7 @@ class Storage(cdk.Stack):
             "Site": self.site,
             "Drills": self.drills,
             "Claims": self.claims,
+            "Snapshots": self.snapshots,
             "Logs": self.logs,
         }
         for name, bucket in buckets.items():

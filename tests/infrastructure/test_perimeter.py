@@ -275,6 +275,7 @@ def test_the_dns_firewall_ends_with_block_all(assembly: Assembly) -> None:
         "Results.s3.region.amazonaws.com",
         "HandOff.s3.region.amazonaws.com",
         "Claims.s3.region.amazonaws.com",
+        "Snapshots.s3.region.amazonaws.com",
         "HandOff.s3.amazonaws.com",
     }
 

@@ -129,7 +129,7 @@ def test_what_builds_our_images_may_not_push_others(assembly: Assembly) -> None:
     }
     assert "ImagesProwler.Arn" not in pushed
     assert "ImagesInlet.Arn" in pushed
-    [project] = assembly.of("AWS::CodeBuild::Project")
+    project = assembly.one("AWS::CodeBuild::Project", "ImagesBuild")
     told = {each["Name"] for each in project.properties["Environment"]["EnvironmentVariables"]}
     assert "REPOSITORY_inlet" in told
     assert "REPOSITORY_prowler" not in told

@@ -17,7 +17,7 @@ from glovebox_constructs.policies import FOLDER
 from stacks.settings import Settings
 from tests.infrastructure.templates import Assembly, Resource, listed, synthesize
 
-BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Claims", "Logs"}
+BUCKETS = {"Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Claims", "Snapshots", "Logs"}
 STATEFUL = {
     # A changed logical name makes CloudFormation replace the resource: an empty table beside an orphan.
     "AWS::KMS::Key": {"Key961B73FD"},
@@ -31,6 +31,7 @@ STATEFUL = {
         "SiteE53D7754",
         "Drills98490295",
         "ClaimsE8D96B24",
+        "SnapshotsD03D071C",
     },
 }
 
@@ -116,7 +117,7 @@ def test_buckets_but_those_of_a_day_keep_versions(assembly: Assembly) -> None:
         for bucket in assembly.of("AWS::S3::Bucket")
         if bucket.properties.get("VersioningConfiguration") == {"Status": "Enabled"}
     }
-    assert versioned == BUCKETS - {"HandOff", "Claims"}
+    assert versioned == BUCKETS - {"HandOff", "Claims", "Snapshots"}
 
 
 def test_reads_of_buckets_are_logged(assembly: Assembly) -> None:
@@ -127,7 +128,7 @@ def test_reads_of_buckets_are_logged(assembly: Assembly) -> None:
             )
 
 
-@pytest.mark.parametrize("bucket", ["HandOff", "Claims"])
+@pytest.mark.parametrize("bucket", ["HandOff", "Claims", "Snapshots"])
 def test_what_a_task_is_given_and_claims_is_forgotten_within_a_day(assembly: Assembly, bucket: str) -> None:
     [rule] = assembly.one("AWS::S3::Bucket", bucket).properties["LifecycleConfiguration"]["Rules"]
     assert rule["ExpirationInDays"] == 1
@@ -180,6 +181,7 @@ def test_every_bucket_refuses_plain_http_and_old_tls(assembly: Assembly, bucket:
         ("Results", "results_bucket_policy"),
         ("HandOff", "handoff_bucket_policy"),
         ("Claims", "claims_bucket_policy"),
+        ("Snapshots", "snapshots_bucket_policy"),
         ("Publication", "public_bucket_policy"),
         ("Site", "public_bucket_policy"),
     ],
@@ -204,6 +206,7 @@ def test_buckets_are_bound_to_the_scan_network_once_its_endpoint_is_known(
         ("Results", "DenyUploadsFromElsewhere"),
         ("Claims", "DenyUploadsFromElsewhere"),
         ("HandOff", "DenyReadingByAddressFromElsewhere"),
+        ("Snapshots", "DenyReadingByAddressFromElsewhere"),
     ):
         assert sid not in _policy(assembly, bucket)
         condition = _policy(bound, bucket)[sid]["Condition"]

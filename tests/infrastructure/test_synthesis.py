@@ -24,7 +24,10 @@ OUTPUTS = {
         *(f"{table}Table" for table in ("Scans", "Sites", "Registry", "Findings")),
         *(
             f"{bucket}Bucket"
-            for bucket in ("Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Claims", "Logs")
+            for bucket in (
+                *("Lists", "HandOff", "Results", "Publication", "Site", "Drills", "Claims", "Snapshots"),
+                "Logs",
+            )
         ),
         "KeyArn",
     },
@@ -33,8 +36,9 @@ OUTPUTS = {
         "TaskDefinition",
         "DrillTaskDefinition",
         "ProwlerTaskDefinition",
-        "ProwlerRepository",
+        *(f"{image}Repository" for image in ("Prowler", "Trivybinary", "Trivy", "Trufflehog", "Kingfisher")),
         "BuildProject",
+        "TrivyDataProject",
     },
     "Perimeter": {
         "GatewayAddresses",

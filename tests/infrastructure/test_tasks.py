@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.settings import Settings
+from stacks.settings import PROMOTED, Settings
 from tests.infrastructure.templates import Assembly, synthesize
 
 DIGESTS = {name: f"sha256:{number:064x}" for number, name in enumerate(("inlet", "siteaudit", "outlet"))}
@@ -114,9 +114,7 @@ def test_the_execution_role_pulls_reads_environments_and_logs(assembly: Assembly
 
 def test_image_tags_never_move_and_images_are_scanned(assembly: Assembly) -> None:
     repositories = assembly.of("AWS::ECR::Repository")
-    assert {each.short for each in repositories} == {
-        f"Images{image}" for image in ("Drill", "Inlet", "Outlet", "Prowler", "Siteaudit", "Squid")
-    }
+    assert {each.short for each in repositories} == {f"Images{image.capitalize()}" for image in PROMOTED}
     for repository in repositories:
         assert repository.properties["ImageTagMutability"] == "IMMUTABLE"
         assert repository.properties["ImageScanningConfiguration"] == {"ScanOnPush": True}
