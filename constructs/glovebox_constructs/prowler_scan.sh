@@ -1,15 +1,5 @@
 # What the scanner of an account runs, as /bin/sh -c: Prowler, with what the inlet laid down, and its exit code.
 # shellcheck shell=sh
-set -uf
-umask 027 # The outlet is of the same group, and reads.
-in=${GLOVEBOX_IN:-/glovebox/in}
-out=${GLOVEBOX_OUT:-/glovebox/out}
-scratch=${TMPDIR:-/tmp}
-
-ended() {
-  printf '{"exit":%d}\n' "$1" >"$out/exit.json"
-  exit "$1"
-}
 
 # Words become arguments: an option among them would make Prowler somebody else's.
 plain() {
@@ -47,15 +37,6 @@ set -- aws -M json-ocsf -F report -o "$out" -b --no-color -z --log-level WARNING
 export HOME="$scratch" PYTHONHASHSEED=0 PROWLER_AWS_PARTITION=aws
 export AWS_ACCOUNT_ID_ENDPOINT_MODE=disabled AWS_EC2_METADATA_DISABLED=true
 cd "$scratch" || ended 2
-"$prowler" "$@" </dev/null >/dev/null 2>&1 &
-child=$!
-trap 'kill -TERM "$child" 2>/dev/null' TERM INT HUP
-wait "$child"
-code=$?
-# A signal ends `wait`, and not yet the child.
-while kill -0 "$child" 2>/dev/null; do
-  wait "$child"
-  code=$?
-done
+run "$prowler" "$@" >/dev/null 2>&1
 rmdir "$out/compliance" 2>/dev/null # Prowler makes it for reports that nobody asked for.
 ended "$code"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from glovebox_constructs.scan_script import scan_script
 
-SCRIPT = Path(__file__).with_name("prowler_scan.sh")
 COSTS = Path(__file__).resolve().parents[2] / "policies" / "costs" / "prowler.json"
 NEVER = (
     "ec2_elastic_ip_shodan",

@@ -18,12 +18,12 @@ from glovebox.registry import shards
 from glovebox_constructs.prowler_script import (
     COSTS,
     LOOK_AT_BUCKETS,
-    SCRIPT,
     bucket_checks,
     excluded_checks,
     filled,
     prowler_script,
 )
+from glovebox_constructs.scan_script import scan_source
 from tests.conftest import PROWLER
 
 STAND_IN = f"""#!{sys.executable}
@@ -232,7 +232,7 @@ def test_what_takes_the_gateways_refusal_for_an_answer_is_not_asked() -> None:
 
 def test_shellcheck_finds_nothing() -> None:
     tool = str(Path(sys.executable).with_name("shellcheck"))
-    text = filled(SCRIPT.read_text())
+    text = filled(scan_source("prowler"))
     done = subprocess.run(
         [tool, "--shell=sh", "-"], input=text, capture_output=True, text=True, timeout=60, check=False
     )
