@@ -1,7 +1,7 @@
 """A small scanner in Trivy's place: four kinds of its findings, its command line, its report, its exit codes.
 
-    trivy fs … --format json --output REPORT TREE
-    trivy version --format json
+    trivy fs … -f json TREE
+    trivy version -f json …
 
 Each finding bears the name of Trivy's own and is judged alike; of its thousands of others nothing is said.
 The report and `version` name it as what it is.  An option that Trivy would take and this does not know is an
@@ -15,16 +15,29 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 NAME = "Glovebox stand-in for Trivy"
-VERSION = "0.76.0"
-"""The version is that of the report's form."""
+VERSION = "0.76.0+stand-in"
+"""The number is that of the report's form."""
 FAILED = 1
-SCANNERS = ("vuln", "misconfig", "secret", "license")
+SCANNERS = "vuln,secret,misconfig,license"
+_SETTINGS = {"--secret-config": "", "--ignorefile": "", "--cache-backend": "memory", "--timeout": "25m"}
+_FLAGS = (
+    "--list-all-pkgs",
+    "--no-progress",
+    "--offline-scan",
+    "--skip-db-update",
+    "--skip-java-db-update",
+    "--skip-check-update",
+    "--skip-vex-repo-update",
+    "--skip-version-check",
+    "--disable-telemetry",
+)
+"""Each is given, or it is an error: what Trivy would do without one, this cannot."""
 LARGEST = 10 << 20
 """Bytes of a file that is looked into."""
 CONTEXT = 2
@@ -108,45 +121,48 @@ def _locked(text: str) -> list[tuple[str, str, str, bool]]:
         return []
 
 
-def _packages(name: str, text: str, scanners: Sequence[str], *, listed: bool) -> Iterator[Json]:
+def _packages(name: str, text: str) -> Iterator[Json]:
     if name.rpartition("/")[2] != "package-lock.json":
         return
     locked = _locked(text)
-    result: Json = {"Target": name, "Class": "lang-pkgs", "Type": "npm"}
-    if listed:
-        result["Packages"] = [
-            {
-                "ID": f"{package}@{version}",
-                "Name": package,
-                "Identifier": {"PURL": f"pkg:npm/{package}@{version}"},
-                "Version": version,
-                "Licenses": [license_] if license_ else [],
-                "Relationship": "direct" if direct else "indirect",
-                "AnalyzedBy": "npm",
-            }
-            for package, version, license_, direct in locked
-        ]
-    if "vuln" in scanners:
-        result["Vulnerabilities"] = [
-            {
-                "VulnerabilityID": each.id,
-                "PkgID": f"{package}@{version}",
-                "PkgName": package,
-                "PkgIdentifier": {"PURL": f"pkg:npm/{package}@{version}"},
-                "InstalledVersion": version,
-                "FixedVersion": each.fixed,
-                "Status": "fixed",
-                "PrimaryURL": f"https://avd.aquasec.com/nvd/{each.id.lower()}",
-                "Title": each.title,
-                "Severity": each.severity,
-            }
-            for package, version, _, _ in locked
-            for each in ADVISORIES
-            if each.package == package and _version_under(version, each.fixed)
-        ]
-    yield result
+    listed = [
+        {
+            "ID": f"{package}@{version}",
+            "Name": package,
+            "Identifier": {"PURL": f"pkg:npm/{package}@{version}"},
+            "Version": version,
+            "Licenses": [license_] if license_ else [],
+            "Relationship": "direct" if direct else "indirect",
+            "AnalyzedBy": "npm",
+        }
+        for package, version, license_, direct in locked
+    ]
+    vulnerable = [
+        {
+            "VulnerabilityID": each.id,
+            "PkgID": f"{package}@{version}",
+            "PkgName": package,
+            "PkgIdentifier": {"PURL": f"pkg:npm/{package}@{version}"},
+            "InstalledVersion": version,
+            "FixedVersion": each.fixed,
+            "Status": "fixed",
+            "PrimaryURL": f"https://avd.aquasec.com/nvd/{each.id.lower()}",
+            "Title": each.title,
+            "Severity": each.severity,
+        }
+        for package, version, _, _ in locked
+        for each in ADVISORIES
+        if each.package == package and _version_under(version, each.fixed)
+    ]
+    yield {
+        "Target": name,
+        "Class": "lang-pkgs",
+        "Type": "npm",
+        "Packages": listed,
+        "Vulnerabilities": vulnerable,
+    }
     licenses = [_license(name, package, license_) for package, _, license_, _ in locked if license_]
-    if "license" in scanners and licenses:
+    if licenses:
         yield {"Target": name, "Class": "license", "Licenses": licenses}
 
 
@@ -235,14 +251,11 @@ def _code(lines: Sequence[str], first: int, last: int) -> Json:
 # ---------------------------------------------------------------- the command line
 
 
-def report_of(tree: Path, scanners: Sequence[str], *, listed: bool) -> Json:
+def report_of(tree: Path) -> Json:
     results: list[Json] = []
     for name, text in _files(tree):
-        results += _packages(name, text, scanners, listed=listed)
-        if "misconfig" in scanners:
-            results += _dockerfile(name, text)
-        if "secret" in scanners:
-            results += _secrets(name, text)
+        for look in (_packages, _dockerfile, _secrets):
+            results += look(name, text)
     return {
         "SchemaVersion": 2,
         "Trivy": {"Version": VERSION, "Name": NAME},
@@ -272,25 +285,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trivy", description=NAME, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     told = commands.add_parser("version", allow_abbrev=False)
-    told.add_argument("-f", "--format", choices=("json",), required=True)
-    told.add_argument("--cache-dir")
     scan = commands.add_parser("fs", allow_abbrev=False)
-    scan.add_argument("--scanners", required=True)
-    for flag in _FLAGS:
-        scan.add_argument(flag, action="store_true", required=True)
+    for each in (told, scan):
+        each.add_argument("-f", dest="format", choices=("json",), required=True)
+        each.add_argument("-c", dest="config", choices=("",), required=True)
+        each.add_argument("--cache-dir", required=True)
+    scan.add_argument("--scanners", choices=(SCANNERS,), required=True)
     for option, value in _SETTINGS.items():
         scan.add_argument(option, choices=(value,), required=True)
-    scan.add_argument("--cache-dir", required=True)
-    scan.add_argument("--timeout")
-    scan.add_argument("-f", "--format", choices=("json",), required=True)
-    scan.add_argument("-o", "--output", type=Path, required=True)
-    scan.add_argument("--list-all-pkgs", action="store_true")
+    for flag in _FLAGS:
+        scan.add_argument(flag, action="store_true", required=True)
     scan.add_argument("tree", type=Path)
     return parser
-
-
-_FLAGS: Sequence[str] = ()
-_SETTINGS: Mapping[str, str] = {}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -298,11 +304,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.command == "version":
         json.dump(version(), sys.stdout)
         return 0
-    scanners = args.scanners.split(",")
-    if not set(scanners) <= set(SCANNERS) or not args.tree.is_dir():
-        sys.stderr.write("FATAL\tFatal error\tunknown scanners, or no folder\n")
+    if not args.tree.is_dir():
+        sys.stderr.write("FATAL\tFatal error\tno such folder\n")
         return FAILED
-    args.output.write_text(json.dumps(report_of(args.tree, scanners, listed=args.list_all_pkgs)))
+    json.dump(report_of(args.tree), sys.stdout)
     return 0
 
 

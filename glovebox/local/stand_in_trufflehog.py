@@ -19,13 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 NAME = "Glovebox stand-in for TruffleHog"
-VERSION = "3.90.0"
-"""The version is that of the lines' form."""
+VERSION = "3.90.0+stand-in"
+"""The number is that of the lines' form."""
 FAILED = 1
 LARGEST = 10 << 20
 """Bytes of a file that is looked into."""
 NEAR = 256
 """Characters between the halves of a key pair."""
+_FLAGS = ("--json", "--no-color", "--no-update", "--no-verification", "--fail-on-scan-errors")
+_SETTINGS = {"--archive-max-size": "64MB", "--archive-max-depth": "3", "--archive-timeout": "30s"}
+"""Each is given, or it is an error: what TruffleHog would do without one, this cannot."""
 KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[A-Za-z0-9+/=\s]+-----END (?:[A-Z]+ )?PRIVATE KEY-----\n?"
 )
@@ -85,16 +88,16 @@ def _log(message: str, **fields: object) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="trufflehog", description=NAME, allow_abbrev=False)
+    # Ends there and then, before the rest of the line is read.
     parser.add_argument("--version", action="version", version=f"{NAME} {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     scan = commands.add_parser("filesystem", allow_abbrev=False)
     for flag in _FLAGS:
         scan.add_argument(flag, action="store_true", required=True)
+    for option, value in _SETTINGS.items():
+        scan.add_argument(option, choices=(value,), required=True)
     scan.add_argument("tree", type=Path)
     return parser
-
-
-_FLAGS: Sequence[str] = ()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
