@@ -39,12 +39,21 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "up",
         help="run the whole platform on this machine",
         description=(
-            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list and scan an "
-            "account of the emulator's once through the whole flow, and serve page, API and files. Without "
-            "--hosts it audits a fleet of servers of its own, so it needs no network. It never talks to AWS."
+            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list, scan an account of "
+            "the emulator's, and repositories, once through the whole flow, and serve page, API and files. "
+            "Without --hosts it audits a fleet of servers of its own, without --repository it scans samples "
+            "with planted faults, so it needs no network. It talks to no AWS and no GitHub."
         ),
     )
     parser.add_argument("--hosts", type=Path, metavar="FILE", help="a host list of your own, one host a line")
+    parser.add_argument(
+        "--repository",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="a repository's working tree to scan instead of the samples; may be repeated",
+    )
     parser.add_argument("--once", action="store_true", help="end after the results; non-zero unless complete")
     parser.add_argument(
         "--port", type=_port, metavar="P", help="the page's port (default: 8642, or a free one)"
@@ -78,10 +87,12 @@ def run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from glovebox.local.cloud import CHECKOUT, Plan, require_linux
+    from glovebox.local.repositories import given
 
     require_linux()
     console = Console()
     tools = _tools(args)
+    repositories = given(args.repository) if args.repository else None
     engine = _inside(console, args) if args.perimeter else _outside(console, args, tools)
     _say_who_scans(console, tools)
     # With the process in its name, for two may start in the same second.
@@ -101,6 +112,7 @@ def run(args: argparse.Namespace) -> int:
             keep=args.keep,
             perimeter=args.perimeter,
             tools=tools,
+            repositories=repositories,
             say=lambda step: console.print(f"{step} …"),
         )
         return _run(console, plan, hosts, once=args.once)

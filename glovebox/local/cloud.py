@@ -18,7 +18,7 @@ import msgspec
 from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.dates import iso
-from glovebox.errors import ConfigurationError, UpstreamError
+from glovebox.errors import ConfigurationError
 from glovebox.local.adaptations import Change
 from glovebox.local.agent import Agent
 from glovebox.local.assembly import Assembly, audit_role_template, synthesized
@@ -27,11 +27,13 @@ from glovebox.local.connection import announced
 from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
+from glovebox.local.functions import invoked, set_variables
 from glovebox.local.perimeter import Perimeter, running_perimeter
+from glovebox.local.repositories import Repositories
 from glovebox.local.scanner_tools import Tools
 from glovebox.local.server import running_ministack
 from glovebox.local.target import EXTERNAL_ID, TARGET, TargetAccount
-from glovebox.registry.order import AccountsOrder, OrderAnswer
+from glovebox.registry.order import AccountsOrder, OrderAnswer, RepositoriesAnswer, RepositoriesOrder
 from glovebox.scans.state import Run
 from glovebox.services.launch import LaunchAnswer
 from glovebox.siteaudit.settings import AuditSettings
@@ -70,6 +72,8 @@ class Plan:
     """In the lab: image or container → another command, the tests' hostile scanners."""
     tools: Tools = field(default_factory=Tools)
     """Which scanners are the real ones; `engine` has the same."""
+    repositories: Repositories | None = None
+    """What is served as GitHub's; `None`: the samples."""
     say: Say = field(default=lambda _: None)
 
 
@@ -139,14 +143,17 @@ class LocalCloud:
         order = AccountsOrder(accounts="all", requested_by="glovebox up")
         return msgspec.json.decode(self._launched(msgspec.json.encode(order)), type=OrderAnswer)
 
+    def scan_repositories(self, *ids: str, ref: str = "") -> RepositoriesAnswer:
+        """Have these repositories scanned, or every one on record.
+
+        Raises:
+            UpstreamError: the function failed; says how.
+        """
+        order = RepositoriesOrder(repositories=ids or "all", ref=ref, requested_by="glovebox up")
+        return msgspec.json.decode(self._launched(msgspec.json.encode(order)), type=RepositoriesAnswer)
+
     def _launched(self, event: bytes) -> bytes:
-        answer = self.aws.client("lambda").invoke(
-            FunctionName=self.deployment.output("LaunchFunction"), Payload=event
-        )
-        body = answer["Payload"].read()
-        if "FunctionError" in answer:
-            raise UpstreamError(f"launch failed: {body.decode(errors='replace')[:2_000]}")
-        return body
+        return invoked(self.aws, self.deployment.output("LaunchFunction"), event, what="launch")
 
     def download_files(self, run: Run, folder: Path) -> list[Path]:
         """The run's published files, as an address below `/files/` gives them."""
@@ -179,7 +186,8 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         deployment = deploy(aws, assembly, gateway_port=aws.port, perimeter=plan.perimeter)
         target = TargetAccount.beside(aws)
         changes = deployment.changes + target.prepare(audit_role, deployment, aws)
-        _mint_keys(aws, deployment.output("KeysFunction"))
+        # The hourly schedule would come too late for the first scan.
+        invoked(aws, deployment.output("KeysFunction"), b"{}", what="keys")
         if not plan.perimeter:
             _believe_the_emulator(aws, deployment.output("LaunchFunction"))
         perimeter = _perimeter(aws, assembly, deployment, plan, stack)
@@ -257,14 +265,6 @@ def _perimeter(
     return stack.enter_context(perimeter)
 
 
-def _mint_keys(aws: LocalAws, function: str) -> None:
-    """The hourly schedule would come too late for the first scan.  Raises UpstreamError, and says why."""
-    answer = aws.client("lambda").invoke(FunctionName=function, Payload=b"{}")
-    if "FunctionError" in answer:
-        said = answer["Payload"].read().decode(errors="replace")
-        raise UpstreamError(f"keys failed: {said[:2_000]}")
-
-
 def _believe_the_emulator(aws: LocalAws, function: str) -> None:
     """Hand scanners the emulator's authority: that of the gateway's leaf vouches for nobody here."""
     authority = aws.authority.read_text(encoding="ascii")
@@ -285,14 +285,7 @@ def _believe_the_emulator(aws: LocalAws, function: str) -> None:
     aws.client("iam").put_role_policy(
         RoleName=role, PolicyName="LocalCloud", PolicyDocument=json.dumps(reading)
     )
-    _set_variables(aws, function, {"AUTHORITIES_PARAMETER": AUTHORITIES})
-
-
-def _set_variables(aws: LocalAws, function: str, wanted: Mapping[str, str]) -> None:
-    client = aws.client("lambda")
-    present = client.get_function_configuration(FunctionName=function)
-    variables = {**present.get("Environment", {}).get("Variables", {}), **wanted}
-    client.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+    set_variables(aws, function, {"AUTHORITIES_PARAMETER": AUTHORITIES})
 
 
 def _configure_launch(
@@ -305,7 +298,7 @@ def _configure_launch(
     if shard_hosts is not None:
         wanted["SHARD_HOSTS"] = str(shard_hosts)
     if wanted:
-        _set_variables(aws, function, wanted)
+        set_variables(aws, function, wanted)
 
 
 def _python_of(environment: Path) -> str:
