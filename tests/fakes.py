@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from glovebox.errors import ConflictError, NotFoundError, UpstreamError
 from glovebox.scans.model import UploadForm, run_id_of
 from glovebox.scans.ports import StoredVersion, TaskOrder
+from glovebox.scans.repositories import Snapshot, SnapshotAnswer, SnapshotFailure, SnapshotOrder
 from glovebox.scans.state import Run, Scan
 from glovebox.siteaudit.record import Dns
 from glovebox.siteaudit.resolution import Resolution
@@ -182,6 +183,50 @@ class FakeClaims:
 
     def writable_url(self, key: str, seconds: int) -> str:
         return f"https://claims.invalid/{key}?seconds={seconds}"
+
+
+@dataclass
+class FakeSnapshots:
+    """Every repository has a commit, unless `answers` has another answer or an error for the next order."""
+
+    answers: list[SnapshotAnswer | Exception] = field(default_factory=list)
+    orders: list[SnapshotOrder] = field(default_factory=list)
+
+    def take(self, order: SnapshotOrder) -> SnapshotAnswer:
+        self.orders.append(order)
+        if self.answers:
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+        return snapshot_answer(order.repository, order.ref)
+
+
+def snapshot_answer(repository: str, ref: str = "", **changed: object) -> SnapshotAnswer:
+    """As of a small repository, `changed`."""
+    taken = Snapshot(
+        repository=repository,
+        ref=ref,
+        commit="c" * 40,
+        key=f"snapshots/{repository}",
+        size=1_000,
+        sha256="5" * 64,
+        files=3,
+        unpacked=4_000,
+        taken_at="2026-03-04T05:06:07Z",
+    )
+    return SnapshotAnswer(
+        snapshot=replace(taken, **changed),
+        url=f"https://snapshots.invalid/{repository}?signature",
+        fingerprint_key="f" * 64,
+    )
+
+
+def no_snapshot(failure_class: str = "repository_gone", *, again: bool = False) -> SnapshotAnswer:
+    failure = SnapshotFailure(
+        failure_class=failure_class, reason="There is none.", fix="See the host.", again=again
+    )
+    return SnapshotAnswer(failure=failure)
 
 
 @dataclass

@@ -11,13 +11,15 @@ import msgspec
 from glovebox.findings.store import FindingStore
 from glovebox.registry.shards import Shards
 from glovebox.scans.model import Manifest, SiteScanRequest, handoff_key, manifest_key, report_key
-from glovebox.services.account_reports import AccountReports
+from glovebox.scans.repositories import RepositoryScanner
 from glovebox.services.account_runs import AccountRuns
 from glovebox.services.attempts import Attempts
 from glovebox.services.ingest import Ingest
 from glovebox.services.launch import Launch
 from glovebox.services.notify import Notify
 from glovebox.services.publish import Publish
+from glovebox.services.recorded_reports import RecordedReports
+from glovebox.services.repository_runs import RepositoryRuns
 from glovebox.services.site_reports import SiteReports
 from glovebox.services.site_runs import SiteRuns, SiteSettings
 from glovebox.services.site_targets import SiteTargets
@@ -37,6 +39,7 @@ from tests.fakes import (
     FakeResults,
     FakeScanStore,
     FakeSites,
+    FakeSnapshots,
     FakeTasks,
     FakeTicketKey,
     FakeTopic,
@@ -80,22 +83,26 @@ class Flow:
     targets: FakeTargets = field(default_factory=FakeTargets)
     claims: FakeClaims = field(default_factory=FakeClaims)
     authorities: FakeAuthorities = field(default_factory=FakeAuthorities)
+    snapshots: FakeSnapshots = field(default_factory=FakeSnapshots)
+    scanners: tuple[RepositoryScanner, ...] = ("trivy", "trufflehog")
 
     @property
     def launch(self) -> Launch:
         sites, accounts = self.site_runs, self.account_runs
+        repositories = RepositoryRuns(registry=self.targets, scanners=self.scanners, snapshots=self.snapshots)
         attempts = Attempts(
             store=self.store,
             hand_off=self.hand_off,
             uploads=FakeUploads(),
             tasks=self.tasks,
-            kinds={"site": sites, "account": accounts},
+            kinds={"site": sites, "account": accounts, "repository": repositories},
             clock=self.clock,
         )
         return Launch(
             store=self.store,
             sites=sites,
             accounts=accounts,
+            repositories=repositories,
             attempts=attempts,
             clock=self.clock,
             token=lambda: "0badcafe",
@@ -151,7 +158,7 @@ class Flow:
                 results=self.results,
                 clock=self.clock,
             ),
-            accounts=AccountReports(
+            findings=RecordedReports(
                 store=self.store,
                 findings=self.findings,
                 results=self.results,

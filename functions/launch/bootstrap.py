@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from functions.launch.environment import Environment
-from glovebox.adapters.aws import client
+from glovebox.adapters.aws import client, patient_client
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.adapters.ecs import EcsTasks
@@ -16,11 +16,13 @@ from glovebox.adapters.parameters import SsmBoard
 from glovebox.adapters.s3 import S3HandOff, S3Lists, S3Uploads
 from glovebox.adapters.s3_claims import S3Claims
 from glovebox.adapters.secrets import AwsSecret
+from glovebox.adapters.snapshots import LambdaSnapshots
 from glovebox.registry.shards import Shards
 from glovebox.services.account_runs import AccountRuns
 from glovebox.services.attempts import Attempts
 from glovebox.services.authorities import KeptAuthorities
 from glovebox.services.launch import Launch
+from glovebox.services.repository_runs import RepositoryRuns
 from glovebox.services.site_runs import SiteRuns, SiteSettings
 from glovebox.services.site_targets import SiteTargets
 from glovebox.services.ticket_key import KeptTicketKey
@@ -51,8 +53,9 @@ def bootstrap() -> Launch:
         ),
         clock=_now,
     )
+    registry = DynamoTargets(dynamodb, environment.registry_table)
     accounts = AccountRuns(
-        registry=DynamoTargets(dynamodb, environment.registry_table),
+        registry=registry,
         scanning_account=environment.scanning_account,
         shards=Shards(
             regions=environment.regions,
@@ -64,6 +67,11 @@ def bootstrap() -> Launch:
         hand_off=hand_off,
         authorities=KeptAuthorities(SsmBoard(client("ssm"), environment.authorities_parameter).read, _now),
     )
+    repositories = RepositoryRuns(
+        registry=registry,
+        scanners=environment.repository_scanners,
+        snapshots=LambdaSnapshots(patient_client("lambda"), environment.snapshot_function),
+    )
     attempts = Attempts(
         store=store,
         hand_off=hand_off,
@@ -72,14 +80,22 @@ def bootstrap() -> Launch:
             client("ecs"),
             cluster=environment.cluster,
             task_definition=environment.task_definition,
-            account_task_definition=environment.prowler_task_definition,
+            other_task_definitions={
+                "account": environment.prowler_task_definition,
+                "trivy": environment.trivy_task_definition,
+                "trufflehog": environment.trufflehog_task_definition,
+                "kingfisher": environment.kingfisher_task_definition,
+            },
             subnets=environment.subnets,
             security_groups=environment.security_groups,
+            unticketed_security_groups=environment.unticketed_security_groups,
         ),
-        kinds={"site": sites, "account": accounts},
+        kinds={"site": sites, "account": accounts, "repository": repositories},
         clock=_now,
     )
-    return Launch(store=store, sites=sites, accounts=accounts, attempts=attempts, clock=_now)
+    return Launch(
+        store=store, sites=sites, accounts=accounts, repositories=repositories, attempts=attempts, clock=_now
+    )
 
 
 def _now() -> datetime:

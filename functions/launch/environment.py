@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from glovebox.envelopes.names import MAX_REGIONS
 from glovebox.environment import Variables
+from glovebox.errors import ConfigurationError
 from glovebox.registry.shards import MAX_SERVICE_PARTS
 from glovebox.scans.model import MAX_SHARD_HOSTS
+from glovebox.scans.repositories import REPOSITORY_SCANNERS, RepositoryScanner
 from glovebox.siteaudit.settings import AuditSettings
 
 
@@ -37,6 +41,12 @@ class Environment:
     regions: tuple[str, ...]
     regions_per_scan: int
     service_parts: int
+    snapshot_function: str
+    repository_scanners: tuple[RepositoryScanner, ...]
+    trivy_task_definition: str
+    trufflehog_task_definition: str
+    kingfisher_task_definition: str
+    unticketed_security_groups: tuple[str, ...]
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> Environment:
@@ -66,4 +76,20 @@ class Environment:
             regions=variables.names("REGIONS"),
             regions_per_scan=variables.number("REGIONS_PER_SCAN", least=1, most=MAX_REGIONS),
             service_parts=variables.number("SERVICE_PARTS", least=1, most=MAX_SERVICE_PARTS),
+            snapshot_function=variables.text("SNAPSHOT_FUNCTION"),
+            repository_scanners=_scanners(variables.names("REPOSITORY_SCANNERS")),
+            trivy_task_definition=variables.text("TRIVY_TASK_DEFINITION"),
+            trufflehog_task_definition=variables.text("TRUFFLEHOG_TASK_DEFINITION"),
+            kingfisher_task_definition=variables.text("KINGFISHER_TASK_DEFINITION"),
+            unticketed_security_groups=variables.names("UNTICKETED_SECURITY_GROUPS"),
         )
+
+
+def _scanners(names: tuple[str, ...]) -> tuple[RepositoryScanner, ...]:
+    try:
+        return msgspec.convert(names, tuple[RepositoryScanner, ...])
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(
+            f"The environment variable REPOSITORY_SCANNERS names what is none: {error}.",
+            fix=f"There are {', '.join(REPOSITORY_SCANNERS)}.",
+        ) from error

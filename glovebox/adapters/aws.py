@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 import botocore.session
 from botocore.config import Config
@@ -35,6 +35,8 @@ _CONFIG = Config(
     # Presigned URLs under KMS need version 4; the other services use it anyway.
     signature_version="v4",
 )
+_PATIENT = _CONFIG.merge(Config(retries={"total_max_attempts": 1}, read_timeout=330))
+"""The longest of those functions has five minutes."""
 # With any other style botocore signs URLs and forms for S3's global name, which redirects requests about
 # young buckets and refuses them in newer regions.  In us-east-1 it says the global name in this style as well
 # unless told otherwise, and the scan network resolves the region's names alone.  An endpoint in figures keeps
@@ -70,6 +72,11 @@ def client(
 ) -> object:
     """A client with the environment's region, credentials and endpoint.  Safe to share between threads."""
     return _session().create_client(service, config=_S3_CONFIG if service == "s3" else _CONFIG)
+
+
+def patient_client(service: Literal["lambda"]) -> LambdaClient:
+    """As `client`, for calls that wait for a function: nothing is asked twice, however late its answer is."""
+    return cast("LambdaClient", _session().create_client(service, config=_PATIENT))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
@@ -11,6 +11,7 @@ from glovebox.adapters.aws import calling, error_code, error_message
 from glovebox.errors import RefusedError, UpstreamError
 from glovebox.scans.model import ReportKind
 from glovebox.scans.ports import NoCapacityError, TaskOrder
+from glovebox.scans.repositories import REPOSITORY_SCANNERS
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -39,21 +40,30 @@ class EcsTasks:
         *,
         cluster: str,
         task_definition: str,
-        account_task_definition: str = "",
+        other_task_definitions: Mapping[ReportKind, str] | None = None,
         subnets: Sequence[str],
         security_groups: Sequence[str],
+        unticketed_security_groups: Sequence[str] = (),
     ) -> None:
-        """Families, of which the latest revision runs; who scans no accounts names none for them."""
+        """Families, of which the latest revision runs: that of sites, and of what else is scanned.
+
+        Tasks that get no ticket run in the unticketed groups, which have no way to the gateway.
+        """
         self._client = client
         self._cluster = cluster
         self._task_definitions: dict[ReportKind, str] = {
+            **(other_task_definitions or {}),
             "site": task_definition,
-            "account": account_task_definition,
         }
         self._subnets = list(subnets)
-        self._security_groups = list(security_groups)
+        self._security_groups: dict[ReportKind, list[str]] = {
+            kind: list(unticketed_security_groups if kind in REPOSITORY_SCANNERS else security_groups)
+            for kind in self._task_definitions
+        }
 
     def start(self, order: TaskOrder) -> str:
+        if order.kind not in self._task_definitions:
+            raise RefusedError(f"There is no task for {order.kind}.", fix="Deploy the broker's stack again.")
         try:
             with calling("Starting a task"):
                 answer = self._client.run_task(
@@ -68,7 +78,7 @@ class EcsTasks:
                     networkConfiguration={
                         "awsvpcConfiguration": {
                             "subnets": self._subnets,
-                            "securityGroups": self._security_groups,
+                            "securityGroups": self._security_groups[order.kind],
                             # Tasks stand where no gateway to the internet is; their way out is Squid.
                             "assignPublicIp": "DISABLED",
                         }

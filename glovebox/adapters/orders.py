@@ -1,32 +1,14 @@
-"""Lambda: asking `launch` for scans of accounts."""
+"""Lambda: asking `launch` for scans."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Struct
-
-from glovebox import errors
-from glovebox.adapters.aws import calling
-from glovebox.errors import GloveboxError, UpstreamError
-from glovebox.registry.order import AccountsOrder, OrderAnswer
+from glovebox.adapters.invoking import invoked
+from glovebox.registry.order import AccountsOrder, OrderAnswer, RepositoriesAnswer, RepositoriesOrder
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
-
-_OURS: Final[dict[str, type[GloveboxError]]] = {
-    each.__name__: each
-    for each in vars(errors).values()
-    if isinstance(each, type) and issubclass(each, GloveboxError)
-}
-
-
-class _FunctionError(Struct, frozen=True, rename="camel"):
-    """What Lambda answers in the place of a function that raised."""
-
-    error_message: str = "no reason given"
-    error_type: str = ""
 
 
 class LambdaOrders:
@@ -38,23 +20,7 @@ class LambdaOrders:
         self._function = function
 
     def scan(self, order: AccountsOrder) -> OrderAnswer:
-        with calling("Invoking launch"):
-            answer = self._client.invoke(FunctionName=self._function, Payload=msgspec.json.encode(order))
-            body = answer["Payload"].read()
-        try:
-            if "FunctionError" in answer:
-                raise _raised(msgspec.json.decode(body, type=_FunctionError))
-            return msgspec.json.decode(body, type=OrderAnswer)
-        except msgspec.DecodeError as error:
-            raise UpstreamError(
-                f"launch answered what nobody understands: {error}.",
-                fix="See its log group.",
-            ) from error
+        return invoked(self._client, self._function, order, OrderAnswer, called="launch")
 
-
-def _raised(error: _FunctionError) -> GloveboxError:
-    """What the function raised, if it is one of ours; its sentence says what to do already."""
-    kind = _OURS.get(error.error_type)
-    if kind is not None:
-        return kind(error.error_message)
-    return UpstreamError(f"launch failed: {error.error_message[:1_000]}", fix="See its log group.")
+    def scan_repositories(self, order: RepositoriesOrder) -> RepositoriesAnswer:
+        return invoked(self._client, self._function, order, RepositoriesAnswer, called="launch")

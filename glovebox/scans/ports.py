@@ -10,6 +10,7 @@ from typing import Protocol
 
 from glovebox.errors import UpstreamError
 from glovebox.scans.model import ReportKind, UploadForm
+from glovebox.scans.repositories import SnapshotAnswer, SnapshotOrder
 from glovebox.scans.state import Run, Scan
 from glovebox.siteaudit.resolution import Resolution
 
@@ -128,6 +129,17 @@ class Names(Protocol):
         """What DNS says of each host, failures included, with addresses that an audit may reach alone.
 
         Raises UpstreamError where the resolver itself fails, which is no fact about any name.
+        """
+        ...
+
+
+class Snapshots(Protocol):
+    """The function that alone reaches the hosts of repositories."""
+
+    def take(self, order: SnapshotOrder) -> SnapshotAnswer:
+        """Wait, for minutes, until the snapshot is there; why there is none is an answer, too.
+
+        Raises UpstreamError where the function itself fails.
         """
         ...
 

@@ -108,6 +108,13 @@ class Scan(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
         return "site" if self.account is None else "account"
 
     @property
+    def target(self) -> str:
+        """What it is about, as its findings name it; empty for hosts."""
+        if self.repository is not None:
+            return self.repository.target
+        return f"aws:{self.account.account}" if self.account is not None else ""
+
+    @property
     def open_hosts(self) -> tuple[str, ...]:
         """The hosts that the present attempt is about: those without a record so far."""
         return self.hosts if self.missing is None else self.missing
@@ -175,10 +182,15 @@ def launching(scan: Scan, *, now: datetime, deadline: int) -> Scan:
     )
 
 
-def snapshotted(scan: Scan, *, attempt: int, snapshot: Snapshot) -> Scan:
-    """What this attempt's task will be given; a snapshot that is not whole makes the scan partial."""
+def snapshotted(scan: Scan, *, attempt: int, launches: int, snapshot: Snapshot) -> Scan:
+    """What this attempt's task will be given; a snapshot that is not whole makes the scan partial.
+
+    Raises ConflictError where somebody took this launch for lost while the snapshot was being made.
+    """
     _expect_attempt(scan, attempt)
     _expect(scan, ScanState.LAUNCHING)
+    if scan.launches != launches:
+        raise ConflictError(f"Another launch of scan {scan.scan_id} is under way.")
     return msgspec.structs.replace(scan, snapshot=snapshot)
 
 
@@ -200,7 +212,21 @@ def released(scan: Scan, *, now: datetime, reason: str) -> Scan:
         changed_at=iso(now),
         launches=scan.launches + 1,
         reason=reason,
+        failure=None,
     )
+
+
+def unready(scan: Scan, *, now: datetime, reason: str, failure: ScanFailure, again: bool) -> Scan:
+    """There is nothing that its task could be given: the attempt waits (`again`), or the scan ends."""
+    _expect(scan, ScanState.LAUNCHING)
+    after = (released if again else failed)(scan, now=now, reason=reason)
+    return msgspec.structs.replace(after, failure=failure)
+
+
+def abandoned(scan: Scan, *, now: datetime) -> Scan:
+    """It waited for too long.  What kept it is the end's reason, and its failure where that is known."""
+    after = failed(scan, now=now, reason=scan.reason or "Nobody started the task.")
+    return msgspec.structs.replace(after, failure=scan.failure)
 
 
 def running(scan: Scan, *, attempt: int, task_arn: str, now: datetime) -> Scan:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from glovebox import log
 from glovebox.errors import InputError, RefusedError
 from glovebox.registry.model import Account
 from glovebox.registry.order import Accounts, Refused
@@ -24,8 +23,7 @@ from glovebox.scans.state import Run, Scan
 from glovebox.services.attempts import MAX_ATTEMPT_SECONDS, Contents
 from glovebox.services.authorities import Authorities
 from glovebox.services.claim_addresses import claim_addresses
-from glovebox.services.planning import Plan, Shard
-from glovebox.siteaudit.notes import LineNote
+from glovebox.services.planning import Plan, Shard, noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +54,11 @@ class AccountRuns:
                 f"These accounts are {len(shards):,} scans; a run has {MAX_RUN_SCANS:,} at most.",
                 fix="Order fewer accounts at once, or cut them into fewer scans (glovebox:regionsPerScan).",
             )
-        for each in refused:
-            log.warning("account refused", account=each.account, reason=each.reason)
         return Plan(
             kind="account",
             source=("accounts", shards),
             shards=shards,
-            rejected=[
-                LineNote(line=number, text=each.account, reason=each.reason)
-                for number, each in enumerate(refused, start=1)
-            ],
+            rejected=noted(refused),
             accounts=len({shard.account.account for shard in shards if shard.account}),
         )
 

@@ -14,7 +14,17 @@ from glovebox.scans.changing import Transition, change
 from glovebox.scans.model import RunKind
 from glovebox.scans.ports import Clock, HandOff, ScanStore, TaskOrder, Tasks, Uploads
 from glovebox.scans.repositories import Snapshot
-from glovebox.scans.state import Run, Scan, failed, launched, launching, released, snapshotted
+from glovebox.scans.state import (
+    Run,
+    Scan,
+    ScanFailure,
+    failed,
+    launched,
+    launching,
+    released,
+    snapshotted,
+    unready,
+)
 from glovebox.services.handoff import handed_off
 
 START_SECONDS: Final = 600
@@ -39,6 +49,16 @@ class Contents:
     """For the outlet of a repository's scan."""
 
 
+class NoContentsError(UpstreamError):
+    """There is nothing to hand to a task, and it is known what kind of failure that is."""
+
+    def __init__(self, reason: str, failure: ScanFailure, *, again: bool) -> None:
+        """`again`: whether a later try may do."""
+        super().__init__(reason, fix=failure.fix)
+        self.failure = failure
+        self.again = again
+
+
 class Kind(Protocol):
     """What is different about the attempts of one kind of scans."""
 
@@ -47,7 +67,7 @@ class Kind(Protocol):
         ...
 
     def contents(self, scan: Scan, run: Run) -> Contents:
-        """Raises UpstreamError where a later try may do, RefusedError where none will."""
+        """Raises UpstreamError where a later try may do, RefusedError where none will, NoContentsError."""
         ...
 
 
@@ -71,12 +91,22 @@ class Attempts:
         except ConflictError:
             log.info("somebody else launches this scan", scanId=scan.scan_id, attempt=scan.attempt)
             return
-        self._settle(scan.scan_id, self._attempted(claimed, run, seconds + FORM_MARGIN_SECONDS))
+        transition = self._attempted(claimed, run, seconds + FORM_MARGIN_SECONDS)
+        if transition is not None:
+            self._settle(scan.scan_id, transition)
 
-    def _attempted(self, scan: Scan, run: Run, seconds: int) -> Transition:
-        """Start the task; what that means for the scan."""
+    def _attempted(self, scan: Scan, run: Run, seconds: int) -> Transition | None:
+        """Start the task; what that means for the scan, or nothing where it is not ours any more."""
         try:
             task_arn = self.tasks.start(self._order(scan, run, seconds))
+        except ConflictError as error:
+            log.warning("the scan went on before its task", scanId=scan.scan_id, reason=error.reason)
+            return None
+        except NoContentsError as error:
+            log.warning("nothing to scan", scanId=scan.scan_id, reason=error.reason, again=error.again)
+            return partial(
+                unready, now=self.clock(), reason=error.reason, failure=error.failure, again=error.again
+            )
         except UpstreamError as error:
             log.warning("task not started, waits", scanId=scan.scan_id, reason=error.reason)
             return partial(released, now=self.clock(), reason=error.reason)
@@ -89,7 +119,9 @@ class Attempts:
     def _order(self, scan: Scan, run: Run, seconds: int) -> TaskOrder:
         contents = self.kinds[scan.kind].contents(scan, run)
         if contents.snapshot is not None:
-            noted = partial(snapshotted, attempt=scan.attempt, snapshot=contents.snapshot)
+            noted = partial(
+                snapshotted, attempt=scan.attempt, launches=scan.launches, snapshot=contents.snapshot
+            )
             change(self.store, scan.scan_id, noted)
         return handed_off(
             self.hand_off,

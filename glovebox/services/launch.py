@@ -19,7 +19,14 @@ from msgspec import Meta, Struct
 from glovebox import log
 from glovebox.dates import iso
 from glovebox.errors import ConflictError, InputError
-from glovebox.registry.order import MAX_REQUESTED_BY, Accounts, OrderAnswer, Refused
+from glovebox.registry.order import (
+    Accounts,
+    OrderAnswer,
+    Refused,
+    Repositories,
+    RepositoriesAnswer,
+    RequestedBy,
+)
 from glovebox.scans.model import (
     MAX_ATTEMPTS,
     MAX_RUN_HOSTS,
@@ -29,14 +36,18 @@ from glovebox.scans.model import (
     scan_id_of,
 )
 from glovebox.scans.ports import Clock, ScanStore
+from glovebox.scans.repositories import Ref
 from glovebox.scans.state import Run, Scan, bounded_lines
 from glovebox.services.account_runs import AccountRuns
 from glovebox.services.attempts import Attempts
 from glovebox.services.planning import Plan
+from glovebox.services.repository_runs import RepositoryRuns
 from glovebox.services.site_runs import ListPlace, SiteRuns
 
 STARTING_SECONDS: Final = 240
 """Who orders waits five and a half minutes for the answer; what is not begun by then is left to `watch`."""
+STARTING_REPOSITORIES_SECONDS: Final = 20
+"""So much less because the last scan that is begun may wait five minutes for its snapshot."""
 MAX_SCHEDULE_AGE: Final = timedelta(days=30)
 """An order may wait two weeks in a failure queue; files would carry the date of any other year."""
 MAX_SCHEDULE_LEAD: Final = timedelta(minutes=5)
@@ -49,19 +60,25 @@ class RetryOrder(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 class LaunchEvent(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """One of `list`, `hosts`, `accounts` and `retry`."""
+    """One of `list`, `hosts`, `accounts`, `repositories` and `retry`."""
 
     list: ListPlace | None = None
     hosts: Annotated[Sequence[str], Meta(min_length=1, max_length=MAX_RUN_HOSTS)] | None = None
     accounts: Accounts | None = None
+    repositories: Repositories | None = None
+    ref: Ref = ""
+    """Of the repositories."""
     retry: RetryOrder | None = None
-    requested_by: Annotated[str, Meta(max_length=MAX_REQUESTED_BY)] = "invocation"
+    requested_by: RequestedBy = "invocation"
     scheduled_time: Annotated[str, Meta(max_length=32)] | None = None
     """Given by a schedule, which may fire twice: one run a scheduled time and what it is about."""
 
     def __post_init__(self) -> None:
-        if sum(part is not None for part in (self.list, self.hosts, self.accounts, self.retry)) != 1:
-            raise ValueError("give exactly one of list, hosts, accounts and retry")
+        parts = (self.list, self.hosts, self.accounts, self.repositories, self.retry)
+        if sum(part is not None for part in parts) != 1:
+            raise ValueError("give exactly one of list, hosts, accounts, repositories and retry")
+        if self.ref and self.repositories is None:
+            raise ValueError("ref is of repositories alone")
 
 
 class LaunchAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -74,16 +91,20 @@ class LaunchAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
     """Lines of the list that gave no host."""
 
 
+Answer = LaunchAnswer | OrderAnswer | RepositoriesAnswer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     store: ScanStore
     sites: SiteRuns
     accounts: AccountRuns
+    repositories: RepositoryRuns
     attempts: Attempts
     clock: Clock
     token: Callable[[], str] = lambda: secrets.token_hex(4)
 
-    def handle(self, event: object) -> LaunchAnswer | OrderAnswer:
+    def handle(self, event: object) -> Answer:
         """Start what the event asks for.
 
         Raises InputError for an event or a list that cannot be used, RefusedError for a foreign bucket.
@@ -93,15 +114,14 @@ class Launch:
         except msgspec.ValidationError as error:
             raise InputError(
                 f"The event cannot be used: {error}.",
-                fix='Send {"list": {"key": …}}, {"hosts": […]} or {"accounts": […]}.',
+                fix='Send {"list": {"key": …}}, {"hosts": […]}, {"accounts": […]} or {"repositories": […]}.',
             ) from error
         if order.retry is not None:
             return self._retry(order.retry)
         return self._start(order)
 
-    def _start(self, order: LaunchEvent) -> LaunchAnswer | OrderAnswer:
-        end = self.clock() + timedelta(seconds=STARTING_SECONDS)
-        plan = self._plan(order)
+    def _start(self, order: LaunchEvent) -> Answer:
+        began, plan = self.clock(), self._plan(order)
         run = self._run(order, plan)
         try:
             self.store.create(run, list(self._scans(run, plan)))
@@ -110,7 +130,8 @@ class Launch:
             # The schedule fired twice, or an invocation is repeated after a crash: go on with what is there.
             log.info("run exists already", runId=run.run_id)
             run = self.store.run(run.run_id)
-        self._start_scans(run, end)
+        seconds = STARTING_REPOSITORIES_SECONDS if run.kind == "repository" else STARTING_SECONDS
+        self._start_scans(run, began + timedelta(seconds=seconds))
         return _answer(run, plan)
 
     def _start_scans(self, run: Run, end: datetime) -> None:
@@ -121,7 +142,7 @@ class Launch:
                 return
             self.attempts.start(scan, run)
 
-    def _retry(self, order: RetryOrder) -> LaunchAnswer | OrderAnswer:
+    def _retry(self, order: RetryOrder) -> Answer:
         try:
             run = self.store.run(run_id_of(order.scan_id))
         except ValueError as error:
@@ -136,6 +157,8 @@ class Launch:
     def _plan(self, order: LaunchEvent) -> Plan:
         if order.accounts is not None:
             return self.accounts.plan(order.accounts)
+        if order.repositories is not None:
+            return self.repositories.plan(order.repositories, order.ref)
         return self.sites.plan(order.list, order.hosts or ())
 
     def _run(self, order: LaunchEvent, plan: Plan) -> Run:
@@ -148,6 +171,7 @@ class Launch:
             scan_date=iso(now),
             hosts=plan.hosts,
             accounts=plan.accounts,
+            repositories=plan.repositories,
             shards=len(plan.shards),
             pending=len(plan.shards) * (2 if plan.enrichment else 1),
             kind=plan.kind,
@@ -188,6 +212,7 @@ class Launch:
                 hosts=shard.hosts,
                 account=shard.account,
                 external_id=shard.external_id,
+                repository=shard.repository,
                 requested_at=run.requested_at,
                 changed_at=now,
                 attempt_since=now,
@@ -195,11 +220,18 @@ class Launch:
             )
 
 
-def _answer(run: Run, plan: Plan | None = None) -> LaunchAnswer | OrderAnswer:
+def _answer(run: Run, plan: Plan | None = None) -> Answer:
     """What the run came to; `plan` has the refused in full, the run as many as it holds."""
     rejected = run.rejected_lines if plan is None else plan.rejected
     if run.kind == "site":
         return LaunchAnswer(run_id=run.run_id, scans=run.shards, hosts=run.hosts, rejected=run.rejected_count)
+    if run.kind == "repository":
+        return RepositoriesAnswer(
+            run_id=run.run_id,
+            repositories=run.repositories,
+            scans=run.shards,
+            refused=tuple(Refused(repository=each.text, reason=each.reason) for each in rejected),
+        )
     return OrderAnswer(
         run_id=run.run_id,
         accounts=run.accounts,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
+from glovebox import log
+from glovebox.registry.order import Refused
 from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import RunKind
 from glovebox.scans.repositories import RepositoryTarget
@@ -34,3 +36,13 @@ class Plan:
     accounts: int = 0
     repositories: int = 0
     enrichment: bool = False
+
+
+def noted(refused: Sequence[Refused]) -> list[LineNote]:
+    """What is not scanned, as the run keeps it; said in the log as well."""
+    for each in refused:
+        log.warning("target refused", target=each.name, reason=each.reason)
+    return [
+        LineNote(line=number, text=each.name, reason=each.reason)
+        for number, each in enumerate(refused, start=1)
+    ]

@@ -26,8 +26,8 @@ from glovebox.scans.ports import Clock, HandOff, Launcher, ScanStore, Stopper
 from glovebox.scans.state import (
     Run,
     Scan,
+    abandoned,
     enriched,
-    failed,
     given_up,
     released,
     running,
@@ -44,8 +44,8 @@ others do start, a scan stands in a queue: a thousand accounts at once wait for 
 QUEUE_SECONDS = 24 * 3_600
 """By then a daily schedule has asked for it anew."""
 LAUNCHING_SECONDS = 600
-"""`launch` was cut off between its claim and the task, which are half a minute apart at worst: names that
-never answer."""
+"""`launch` was cut off between its claim and the task, which are half a minute apart for names that never
+answer, and eight for a snapshot of five minutes and an ECS that asks for patience."""
 INGEST_SECONDS = 15 * 60
 """From a task's good end to the end of its scan; ingest is tried three times within it."""
 ENRICH_SECONDS = 3_600
@@ -287,9 +287,7 @@ _AFTER = {
     Step.LOSE: lambda scan, clock: given_up(
         scan, now=clock(), reason="The task ended and its report was never ingested."
     ),
-    Step.ABANDON: lambda scan, clock: failed(
-        scan, now=clock(), reason=scan.reason or "Nobody started the task."
-    ),
+    Step.ABANDON: lambda scan, clock: abandoned(scan, now=clock()),
     Step.SKIP_ENRICHMENT: lambda scan, clock: enriched(
         scan, now=clock(), note="The look-ups were never finished."
     ),

@@ -17,6 +17,7 @@ from glovebox.adapters.functions import LambdaLauncher
 from glovebox.adapters.secrets import AwsSecret
 from glovebox.adapters.sns import SnsTopic
 from glovebox.errors import RefusedError, UpstreamError
+from glovebox.scans.model import ReportKind
 from glovebox.scans.ports import NoCapacityError, TaskOrder
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def tasks(ecs: ECSClient) -> EcsTasks:
     )
 
 
-EXPECTED = {
+EXPECTED: dict[str, Any] = {
     "cluster": "cluster",
     "taskDefinition": "scanner:1",
     "launchType": "FARGATE",
@@ -73,20 +74,36 @@ def test_a_task_gets_arns_in_its_overrides_and_nothing_else(ecs: ECSClient) -> N
         assert tasks(ecs).start(ORDER) == "arn:task"
 
 
-def test_the_scan_of_an_account_is_a_task_of_another_definition(ecs: ECSClient) -> None:
+def test_each_kind_is_a_task_of_its_definition_and_who_gets_no_ticket_has_no_way_to_the_gateway(
+    ecs: ECSClient,
+) -> None:
     made = EcsTasks(
         ecs,
         cluster="cluster",
         task_definition="scanner:1",
-        account_task_definition="prowler:1",
+        other_task_definitions={"account": "prowler:1", "trivy": "trivy:1"},
         subnets=["subnet-1"],
         security_groups=["sg-1"],
+        unticketed_security_groups=["sg-0"],
     )
+    kinds: list[tuple[str, ReportKind, str]] = [
+        ("prowler:1", "account", "sg-1"),
+        ("scanner:1", "site", "sg-1"),
+        ("trivy:1", "trivy", "sg-0"),
+    ]
     with Stubber(ecs) as stub:
-        for family, kind in (("prowler:1", "account"), ("scanner:1", "site")):
+        for family, kind, group in kinds:
             answer = {"tasks": [{"taskArn": f"arn:{family}"}], "failures": []}
-            stub.add_response("run_task", answer, {**EXPECTED, "taskDefinition": family})
+            network = EXPECTED["networkConfiguration"]["awsvpcConfiguration"]
+            expected = {
+                **EXPECTED,
+                "taskDefinition": family,
+                "networkConfiguration": {"awsvpcConfiguration": {**network, "securityGroups": [group]}},
+            }
+            stub.add_response("run_task", answer, expected)
             assert made.start(replace(ORDER, kind=kind)) == f"arn:{family}"
+    with pytest.raises(RefusedError, match="no task for kingfisher"):
+        made.start(replace(ORDER, kind="kingfisher"))
 
 
 def test_a_failure_in_the_answer_is_a_lack_of_room(ecs: ECSClient) -> None:
