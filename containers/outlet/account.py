@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import mmap
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
-from containers.outlet.inspection import Report, UnfitError, oddities, opened
+from containers.outlet.inspection import Report, UnfitError, copied, oddities
 from glovebox.findings.array import ArrayReader, End, Item
 from glovebox.scans.model import OCSF_REPORT_FILE
 from glovebox.scans.redaction import redacted
@@ -30,7 +28,7 @@ _NOTHING = b"null"
 def report(folder: Path, max_bytes: int, open_files: ExitStack) -> Report:
     """The report as it goes out, an array always.  Raises UnfitError for what is none."""
     odd = oddities(folder)
-    with _copied(folder / OCSF_REPORT_FILE, max_bytes) as source:
+    with copied(folder / OCSF_REPORT_FILE, max_bytes) as source:
         reader = ArrayReader(source)
         found = _Rewritten(max_bytes)
         for item in reader.items():
@@ -89,21 +87,3 @@ def _rewritten(item: Item) -> bytes | None:
             if isinstance(resource, dict):
                 resource.pop(_RAW, None)
     return msgspec.json.encode(redacted(value))
-
-
-def _copied(path: Path, max_bytes: int) -> mmap.mmap:
-    """The file in memory of our own, of which the reader gives back what it has read.
-
-    Raises UnfitError for one that is too large or empty, or that shrinks while it is read.
-    """
-    with opened(path) as source:
-        size = os.fstat(source.fileno()).st_size
-        if size > max_bytes:
-            raise UnfitError(f"the report is larger than {max_bytes:,} bytes")
-        if not size:
-            raise UnfitError(str(End.EMPTY))
-        # Not the file itself: who cuts a mapped file short kills us.  Private, since shared memory stays.
-        copy = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if source.readinto(memoryview(copy)) != size:
-            raise UnfitError("the report changed while it was read")
-    return copy

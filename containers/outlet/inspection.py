@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 import os
 import re
 import stat
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import IO, Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from glovebox.findings.array import End
 from glovebox.scans.model import EXIT_FILE, LOG_FILE, REPORT_FILE
 from glovebox.scans.redaction import WITHHELD, redact
 from glovebox.text import plain
@@ -45,6 +48,8 @@ class Report:
     """What is odd about it, and no reason to keep it back."""
     withheld: int = 0
     """Items of which nothing goes out."""
+    forget: Callable[[str], str] = str
+    """Takes out of a text what the report told of secrets."""
 
 
 class _Exit(Struct, frozen=True):
@@ -81,8 +86,8 @@ def exit_code(folder: Path) -> int | None:
         return None
 
 
-def log_tail(folder: Path) -> str:
-    """The end of the scanner's log without controls and without what looks like a secret."""
+def log_tail(folder: Path, forget: Callable[[str], str] = str) -> str:
+    """The end of the scanner's log without controls, without what looks like a secret or is known for one."""
     try:
         with opened(folder / LOG_FILE) as file:
             size = file.seek(0, os.SEEK_END)
@@ -96,7 +101,7 @@ def log_tail(folder: Path) -> str:
     text = "\n".join(map(plain, lines))
     if cut_key := _CUT_KEY.match(text):
         text = WITHHELD + text[cut_key.end() :]
-    return redact(text)[-MAX_TAIL:]
+    return redact(forget(text))[-MAX_TAIL:]
 
 
 def oddities(folder: Path) -> str:
@@ -108,6 +113,24 @@ def oddities(folder: Path) -> str:
             if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
                 return "the scanner left links or devices"
     return ""
+
+
+def copied(path: Path, max_bytes: int) -> mmap.mmap:
+    """The file in memory of our own, of which the reader gives back what it has read.
+
+    Raises UnfitError for one that is too large or empty, or that shrinks while it is read.
+    """
+    with opened(path) as source:
+        size = os.fstat(source.fileno()).st_size
+        if size > max_bytes:
+            raise UnfitError(f"the report is larger than {max_bytes:,} bytes")
+        if not size:
+            raise UnfitError(str(End.EMPTY))
+        # Not the file itself: who cuts a mapped file short kills us.  Private, since shared memory stays.
+        copy = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        if source.readinto(memoryview(copy)) != size:
+            raise UnfitError("the report changed while it was read")
+    return copy
 
 
 def opened(path: Path) -> io.BufferedReader:

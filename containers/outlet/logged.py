@@ -1,19 +1,19 @@
-"""What a scanner's log tells of errors: Prowler goes on after most of them, and its report does not show it.
+"""What a scanner's log tells of errors: most scanners go on after them, and their reports do not show it.
 
-Its log looks like JSON lines and is none (messages are not escaped, and have line breaks), so words are
-searched for.
+Prowler's log looks like JSON lines and is none (messages are not escaped, and have line breaks), so words are
+searched for.  Those of the scanners of repositories have a line an event, whose beginning tells its level.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from containers.outlet.inspection import UnfitError, opened
-from glovebox.scans.model import LOG_FILE, MAX_LOGGED_ERRORS, LoggedErrors
+from glovebox.scans.model import LOG_FILE, MAX_LOGGED_ERRORS, LoggedErrors, ReportKind
 from glovebox.scans.redaction import redact
 
 MAX_LOG_BYTES = 64 << 20
@@ -39,16 +39,30 @@ _WORDS = re.compile(
 )
 
 
-def logged_errors(folder: Path) -> tuple[list[LoggedErrors], str]:
+_LINE: Final = rb"\n(?:\x1b\[[0-9;]{0,16}m)?"
+_TIME: Final = rb"[0-9T:.Z+-]{8,40}"
+_EVENTS: Final[dict[ReportKind, re.Pattern[bytes]]] = {
+    # `2026-11-22T18:15:12Z<TAB>ERROR<TAB>…`, with colours or without.
+    "trivy": re.compile(_LINE + _TIME + rb"\t(?:\x1b\[[0-9;]{0,16}m)?(?:ERROR|FATAL)"),
+    # zap's levels, as logr writes them: `{"level":"error","ts":…`; one of detail is `info-2`.
+    "trufflehog": re.compile(rb'\n\{"level":"(?:error|dpanic|panic|fatal)'),
+    # tracing's: ` ERROR kingfisher::scanner: …`, behind a time or not.
+    "kingfisher": re.compile(_LINE + rb"(?:" + _TIME + rb" )?[ \t]{0,4}(?:\x1b\[[0-9;]{0,16}m)?ERROR\b"),
+}
+
+
+def logged_errors(folder: Path, kind: ReportKind = "account") -> tuple[list[LoggedErrors], str]:
     """How often the log tells of each kind of error, and why that may not be all.
 
-    Without a log nobody knows whether there were any: Prowler begins one before anything else.  An error
-    counts by the answer of AWS that its message names first, else as `other`; so does whatever is of one
-    kind too many.
+    Without a log nobody knows whether there were any: every scanner's begins before anything else.  An error
+    of an account's counts by the answer of AWS that its message names first, else as `other`; so does
+    whatever is of one kind too many, and every error of a scanner of repositories.
     """
+    expression = _EVENTS.get(kind, _WORDS)
+    name: Callable[[re.Match[bytes]], str] = _other if kind in _EVENTS else _kind
     try:
         with opened(folder / LOG_FILE) as log:
-            kinds = _bounded(_kinds(_words(log)))
+            kinds = _bounded(filter(None, map(name, _words(log, expression))))
             more = bool(log.read(1))
     except UnfitError as unfit:
         return [], f"{unfit}, so errors are not counted"
@@ -56,14 +70,15 @@ def logged_errors(folder: Path) -> tuple[list[LoggedErrors], str]:
     return [LoggedErrors(what=what, count=count) for what, count in kinds.most_common()], note if more else ""
 
 
-def _words(log: IO[bytes]) -> Iterator[re.Match[bytes]]:
-    seen, left = b"", MAX_LOG_BYTES
+def _words(log: IO[bytes], expression: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
+    # Lines are told by the end of the one before.
+    seen, left = b"\n", MAX_LOG_BYTES
     while True:
         chunk = log.read(min(_CHUNK, left))
         left -= len(chunk)
         seen += chunk
         end, sure = 0, len(seen) - _LONGEST if chunk else len(seen)
-        for match in _WORDS.finditer(seen):
+        for match in expression.finditer(seen):
             if match.start() > sure:
                 break
             end = match.end()
@@ -73,12 +88,14 @@ def _words(log: IO[bytes]) -> Iterator[re.Match[bytes]]:
         seen = seen[max(end, sure, 0) :]
 
 
-def _kinds(words: Iterator[re.Match[bytes]]) -> Iterator[str]:
-    """One name for each error."""
-    for match in words:
-        code = _code(match)
-        if match["level"] != b"WARNING" or _DENIALS.fullmatch(code):
-            yield _name(code, match)
+def _kind(match: re.Match[bytes]) -> str:
+    """The name of an error; empty for a warning that is none."""
+    code = _code(match)
+    return _name(code, match) if match["level"] != b"WARNING" or _DENIALS.fullmatch(code) else ""
+
+
+def _other(match: re.Match[bytes]) -> str:
+    return OTHER
 
 
 def _code(match: re.Match[bytes]) -> str:

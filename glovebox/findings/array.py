@@ -193,8 +193,9 @@ class Cursor:
         return match.end()
 
     def at_the_end(self) -> bool:
-        """Whether nothing but blanks follows."""
-        return self._blank(self.at) == len(self._data)
+        """Whether nothing but blanks follows, which are passed over."""
+        self.at = self._blank(self.at)
+        return self.at == len(self._data)
 
 
 class ArrayReader(Cursor):

@@ -16,6 +16,12 @@ from glovebox.scans.model import MAX_ATTEMPTS
 RepositoryScanner = Literal["trivy", "trufflehog", "kingfisher"]
 """Each scan of a repository is one of these, on one snapshot."""
 REPOSITORY_SCANNERS: Final[tuple[RepositoryScanner, ...]] = ("trivy", "trufflehog", "kingfisher")
+NATIVE_REPORTS: Final[dict[RepositoryScanner, str]] = {
+    "trivy": "report.trivy.json",
+    "trufflehog": "report.trufflehog.jsonl",
+    "kingfisher": "report.kingfisher.json",
+}
+"""What each leaves in `out`; the outlet makes lines of it (`glovebox.scans.repository_lines`)."""
 
 _REPOSITORY_ID: Final = (
     r"\A[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[0-9]{1,5})?"
