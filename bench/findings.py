@@ -141,7 +141,7 @@ def _ingest(
     record(
         store,
         TARGET,
-        judge(found, account=ACCOUNT, coverage=COVERAGE),
+        judge(found, coverage=COVERAGE),
         scan_id=f"20261122T000000Z-{day:08x}-0000",
         at=START + day * DAY,
         coverage=COVERAGE,

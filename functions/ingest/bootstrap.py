@@ -13,8 +13,8 @@ from glovebox.adapters.dynamodb_registry import DynamoRegistry
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
 from glovebox.adapters.dynamodb_sites import DynamoSiteStore
 from glovebox.adapters.s3 import S3Results
-from glovebox.services.account_reports import AccountReports
 from glovebox.services.ingest import Ingest
+from glovebox.services.recorded_reports import RecordedReports
 from glovebox.services.site_reports import SiteReports
 
 
@@ -35,7 +35,7 @@ def bootstrap() -> Ingest:
             results=results,
             clock=_now,
         ),
-        accounts=AccountReports(
+        findings=RecordedReports(
             store=store,
             findings=DynamoFindingStore(dynamodb, environment.findings_table),
             results=results,

@@ -10,6 +10,7 @@
 | `scan#<id>` | what a scan came to | its commit |
 | `check#<name>` | a check's text | settling |
 | `finding#<id>` | a finding | settling |
+| `packages#…` | the packages that a repository uses | written before the commit that makes them count |
 
 A commit writes its log and its to-do list under names made of their content, then the head and the scan's
 record in one transaction, on the condition that the head is the one that was read and is settled.  So there
@@ -19,7 +20,6 @@ conditional on the revision, so that repeating it, or doing it late, changes not
 
 from __future__ import annotations
 
-import hashlib
 import random
 import secrets
 import time
@@ -35,6 +35,7 @@ from glovebox.adapters.aws import calling, error_code
 from glovebox.adapters.dynamodb import READ_BATCH, Item, Sleep, from_wire, in_chunks, read_all, to_wire
 from glovebox.adapters.dynamodb_values import Wire
 from glovebox.adapters.findings_items import (
+    PACKAGES,
     Blob,
     Head,
     Row,
@@ -43,17 +44,21 @@ from glovebox.adapters.findings_items import (
     assembled,
     behind,
     bits_for,
+    digest_of,
     digests_of,
     finding_of,
     log_name,
     log_pieces,
     missing,
+    package_pieces,
+    packages_name,
     page_name,
     part_names,
     parted,
     raw_bytes,
     row_changes,
     spent,
+    superseded,
     todo_name,
     todo_pieces,
     written_texts,
@@ -61,6 +66,7 @@ from glovebox.adapters.findings_items import (
 from glovebox.errors import ConflictError, UpstreamError
 from glovebox.findings.ledger import Ledger, pack, squeeze, unsqueeze
 from glovebox.findings.model import Finding
+from glovebox.findings.packages import Component, unpacked
 from glovebox.findings.store import Commit, ScanRecord, TargetSummary
 
 if TYPE_CHECKING:
@@ -131,6 +137,19 @@ class DynamoFindingStore:
                 found.append(as_shown(finding_of(target, key, row, text), as_of))
         return found
 
+    def components(self, target: str) -> Sequence[Component]:
+        for turn in range(_TRIES):
+            packages = self._head(target).packages
+            if packages is None:
+                return ()
+            found = [self._get(target, name) for name in _parts_of(packages)]
+            parts = [raw_bytes(item["body"]) for item in found if item is not None]
+            if len(parts) == packages.parts:
+                return unpacked(b"".join(parts))
+            # Another list counts since.
+            self._sleep(0.02 * 2**turn * random.uniform(0.5, 1.5))  # noqa: S311 - spreads load only
+        raise UpstreamError(f"The packages of {target} do not hold still.", fix="Try again later.")
+
     def targets(self) -> Sequence[TargetSummary]:
         summaries: list[TargetSummary] = []
         with calling("Reading targets"):
@@ -155,10 +174,14 @@ class DynamoFindingStore:
         todo = self._write_blob(
             target, todo_name(revision), revision, todo_pieces(row_changes(before, commit))
         )
+        packages = head.packages
+        if commit.components is not None:
+            packages = self._write_packages(target, revision, commit.components, head.packages)
         after = replace(
             head,
             revision=revision,
-            settled=head.settled if todo or log else revision,
+            settled=head.settled if todo or log or packages != head.packages else revision,
+            packages=packages,
             as_of=commit.as_of,
             salt=head.salt or self._salt(),
             logs=(*head.logs, log) if log else head.logs,
@@ -191,6 +214,9 @@ class DynamoFindingStore:
         except ConflictError:
             return
         self._delete(target, spent(stored.logs, settled))
+        if settled.packages is not None and settled.packages.revision == settled.revision:
+            names = [str(item["item"]) for item in self._query(target, PACKAGES)]
+            self._delete(target, superseded(names, settled))
         if settled.bits != head.bits:
             self._delete(target, (page_name(head.bits, page) for page in stored.pages))
 
@@ -301,14 +327,22 @@ class DynamoFindingStore:
         """Content under names of its own, so that two writers of one revision are in nobody's way."""
         if not pieces:
             return None
-        digest = hashlib.sha256(b"".join(pieces)).hexdigest()[:32]
         size = sum(map(len, pieces))
-        blob = Blob(revision=revision, digest=digest, parts=len(pieces), size=size)
+        blob = Blob(revision=revision, digest=digest_of(pieces), parts=len(pieces), size=size)
         expires = {"expires": int(self._clock()) + TODO_LIFE} if name.startswith("todo#") else {}
         for part, piece in zip(part_names(name, blob), pieces, strict=True):
             with calling("Writing a log"):
                 self._client.put_item(**self._put({"target": target, "item": part, "body": piece, **expires}))
         return blob
+
+    def _write_packages(
+        self, target: str, revision: int, components: Sequence[Component], known: Blob | None
+    ) -> Blob | None:
+        """The list that is to count; what is on record where it says the same."""
+        pieces = package_pieces(components)
+        if known is not None and known.digest == digest_of(pieces):
+            return known
+        return self._write_blob(target, packages_name(revision), revision, pieces)
 
     # ------------------------------------------------------------ the calls
 
@@ -400,6 +434,10 @@ class DynamoFindingStore:
                 if not _is_conflict(error):
                     raise
                 raise ConflictError(conflict) from error
+
+
+def _parts_of(packages: Blob) -> Iterator[str]:
+    return part_names(packages_name(packages.revision), packages)
 
 
 def _is_conflict(error: ClientError) -> bool:

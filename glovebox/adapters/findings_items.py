@@ -6,7 +6,7 @@ The calls are in `dynamodb_findings.py`, which also says which items there are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,10 +16,23 @@ from msgspec.structs import replace
 from glovebox.errors import UpstreamError
 from glovebox.findings.ledger import Entry, Hold, Ledger, pack, squeeze, unpack, unsqueeze
 from glovebox.findings.life import RESOLVED_LIFE, Change
-from glovebox.findings.model import Acceptance, CheckText, Finding, Severity, State
+from glovebox.findings.model import (
+    Acceptance,
+    CheckText,
+    Finding,
+    Place,
+    Severity,
+    State,
+    account_of,
+    service_of,
+)
+from glovebox.findings.packages import Component, packed
 from glovebox.findings.store import Commit, Tally
 
 LOG: Final = "ledger#log#"
+PACKAGES: Final = "packages#"
+PACKAGES_BYTES: Final = 300_000
+"""Of one part of a list of packages; 50,000 of them are some four parts."""
 PART_BYTES: Final = 350_000
 """Of one item; DynamoDB's limit is 400 KB."""
 PAGE_ENTRIES: Final = 4_000
@@ -47,6 +60,8 @@ class Head(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True
     logs: tuple[Blob, ...] = ()
     """Those that are not yet in every page."""
     todo: Blob | None = None
+    packages: Blob | None = None
+    """The list of packages that counts; `None` where no scan has listed any."""
     hold: Hold | None = None
     tally: Tally = Tally(states={}, services={})
 
@@ -200,6 +215,14 @@ def written_texts(rows: Iterable[Row]) -> dict[str, bytes]:
     }
 
 
+def digest_of(pieces: Iterable[bytes]) -> str:
+    """What names of content are made of."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()[:32]
+
+
 def log_name(revision: int) -> str:
     return f"{LOG}{revision:010d}"
 
@@ -215,6 +238,27 @@ def spent(names: Iterable[str], head: Head) -> list[str]:
 
 def todo_name(revision: int) -> str:
     return f"todo#{revision:010d}"
+
+
+def packages_name(revision: int) -> str:
+    return f"{PACKAGES}{revision:010d}"
+
+
+def package_pieces(components: Sequence[Component]) -> list[bytes]:
+    """The packed list; one piece at least, so that an empty list is one too."""
+    body = packed(components)
+    return [body[start : start + PACKAGES_BYTES] for start in range(0, len(body), PACKAGES_BYTES)]
+
+
+def superseded(names: Iterable[str], head: Head) -> list[str]:
+    """Parts of lists that count no more, and of commits that somebody else was faster to make.
+
+    Of the next revision some may be under way.
+    """
+    live = set[str]()
+    if head.packages is not None:
+        live.update(part_names(packages_name(head.packages.revision), head.packages))
+    return [name for name in names if name not in live and name < packages_name(head.revision + 1)]
 
 
 def part_names(name: str, blob: Blob) -> Iterator[str]:
@@ -261,6 +305,10 @@ def _finding_row(key: bytes, change: Change, entry: Entry, commit: Commit) -> Ro
             "detail": seen.detail,
             "firstSeen": commit.at,
         }
+        if seen.service != service_of(seen.check):
+            sets["service"] = seen.service
+        if seen.places:
+            sets["places"] = msgspec.json.encode(seen.places).decode()
     return Row(f"finding#{key.hex()}", sets, removes)
 
 
@@ -273,8 +321,8 @@ def finding_of(
         target=target,
         id=key.hex(),
         check=check,
-        service=check.partition("_")[0],
-        account=target.rpartition(":")[2],
+        service=str(row.get("service") or service_of(check)),
+        account=account_of(target),
         region=str(row["region"]),
         resource=str(row["resource"]),
         name=str(row["name"]),
@@ -287,6 +335,7 @@ def finding_of(
         scan_id=str(row["scanId"]),
         acceptance=None if acceptance is None else msgspec.json.decode(str(acceptance), type=Acceptance),
         text=None if text is None else msgspec.json.decode(str(text["text"]), type=CheckText),
+        places=msgspec.json.decode(str(row.get("places", "[]")), type=tuple[Place, ...]),
     )
 
 

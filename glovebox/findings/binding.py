@@ -33,6 +33,8 @@ class Foreign(StrEnum):
     SERVICE = "a service of another shard"
     RESOURCE = "a resource of another account"
     PARTITION = "another partition"
+    PLACE = "a place outside the snapshot"
+    KIND = "something that its scanner does not look for"
 
 
 def well_formed(resource: str) -> bool:

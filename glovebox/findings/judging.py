@@ -4,36 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
-
-from msgspec import Struct
+from typing import Final, Protocol
 
 from glovebox.findings.life import Coverage, Quality, Seen
-from glovebox.findings.model import (
-    GLOBAL,
-    GLOBAL_SERVICES,
-    Status,
-    prowler_identity,
-    service_of,
-)
-from glovebox.findings.prowler import ProwlerReport
+from glovebox.findings.model import Status
+from glovebox.findings.report import Report
 
 MAX_REASONS: Final = 20
 
 
-class Canary(Struct, frozen=True, kw_only=True):
-    """A known-bad resource that we planted: this check must fail on it."""
+class Canary(Protocol):
+    """Something known-bad that we planted, and that a report must name where its scan looks there."""
 
-    check: str
-    region: str
-    resource: str
+    @property
+    def id(self) -> bytes:
+        """Of what a report says about it."""
+        ...
 
-    def id(self, account: str) -> bytes:
-        return prowler_identity(self.check, account, self.region, self.resource)
+    @property
+    def missed(self) -> str:
+        """What to say of a report that does not name it, as a sentence."""
+        ...
 
-    def covered(self, coverage: Coverage) -> bool:
-        service = service_of(self.check)
-        return coverage.covers(service, GLOBAL if service in GLOBAL_SERVICES else self.region)
+    def expected(self, coverage: Coverage) -> bool:
+        """Whether a scan that covers this much must have seen it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +36,41 @@ class Judgement:
     quality: Quality
     reasons: tuple[str, ...]
     seen: Seen
+    notes: tuple[str, ...] = ()
+    """What takes nothing from the report, and people should know."""
 
 
 def judge(
-    report: ProwlerReport,
+    report: Report,
     *,
-    account: str,
     coverage: Coverage,
     canaries: Iterable[Canary] = (),
     troubles: Iterable[str] = (),
+    notes: Iterable[str] = (),
 ) -> Judgement:
     """`troubles`: what the task told, such as errors in the scanner's log or a killed scanner.
 
-    A canary that the scan covers and the report does not name makes it untrusted, and so does one word about
-    somebody else's account, region or resource.  Canaries are no findings: none is in what was seen.
+    A canary that is expected and that the report does not name makes it untrusted, and so does one word about
+    what its scan was not to look at.  Canaries are no findings: none is in what was seen.
     """
     planted = list(canaries)
-    own = {canary.id(account) for canary in planted}
-    missed = [
-        canary for canary in planted if canary.covered(coverage) and not _fails(report, canary.id(account))
-    ]
-    distrust = [f"The planted resource {each.resource} was not reported by {each.check}." for each in missed]
+    own = {canary.id for canary in planted}
+    missed = [each for each in planted if each.expected(coverage) and not _fails(report, each.id)]
+    distrust = [each.missed for each in missed]
     distrust += [
-        f"The report speaks of {what}, {count:,} times." for what, count in sorted(report.foreign.items())
+        f"The report speaks of {what}, {count:,} times."
+        for what, count in sorted(report.refusals.foreign.items())
     ]
     partial = [*report.troubles, *troubles]
     quality = Quality.UNTRUSTED if distrust else Quality.PARTIAL if partial else Quality.COMPLETE
     seen = Seen(
         observations={key: each for key, each in report.observations.items() if key not in own},
-        passed=report.passed - own,
+        passed=frozenset(report.passed) - own,
         services=report.services,
     )
-    return Judgement(quality, tuple((distrust + partial)[:MAX_REASONS]), seen)
+    return Judgement(quality, tuple((distrust + partial)[:MAX_REASONS]), seen, tuple(notes))
 
 
-def _fails(report: ProwlerReport, key: bytes) -> bool:
+def _fails(report: Report, key: bytes) -> bool:
     seen = report.observations.get(key)
     return seen is not None and seen.status is Status.FAIL

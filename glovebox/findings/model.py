@@ -76,6 +76,17 @@ class State(StrEnum):
 _LIVE: Final = frozenset({State.NEW, State.OPEN, State.REOPENED})
 
 
+class Place(Struct, frozen=True, array_like=True, gc=False, order=True):
+    """Where in a repository something was found."""
+
+    path: str
+    line: int = 0
+    """From 1; 0 where nobody says."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
 class Observation(Struct, frozen=True, kw_only=True, gc=False):
     """One check's verdict on one resource, cleaned and bound to the scan's request."""
 
@@ -90,14 +101,18 @@ class Observation(Struct, frozen=True, kw_only=True, gc=False):
     severity: Severity
     status: Status
     detail: str = ""
+    places: tuple[Place, ...] = ()
+    """In a repository: in their order, not necessarily all."""
 
     @property
     def digest(self) -> bytes:
         """Four bytes that differ where the finding says something else.
 
-        Numbers do not count: "last used 41 days ago" is another text each day and the same finding.
+        Numbers in details do not count: "last used 41 days ago" is another text each day and the same
+        finding.  Lines do: who opens a file is to find there what the finding speaks of.
         """
-        said = (str(int(self.severity)), self.name, self.type, _DIGITS.sub("0", self.detail))
+        said = [str(int(self.severity)), self.name, self.type, _DIGITS.sub("0", self.detail)]
+        said += map(str, self.places)
         return hashlib.sha256("\0".join(said).encode()).digest()[:4]
 
     @property
@@ -158,6 +173,12 @@ class Finding(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     """The scan that changed it last."""
     acceptance: Acceptance | None = None
     text: CheckText | None = None
+    places: tuple[Place, ...] = ()
+
+    @property
+    def repository(self) -> str:
+        """Where it was found, where that is a repository; else empty, as `account` is there."""
+        return repository_of(self.target)
 
 
 def identity(*parts: str) -> bytes:
@@ -178,6 +199,21 @@ def prowler_identity(check: str, account: str, region: str, resource: str) -> by
     if len(fields) == 6:
         fields[3] = ""
     return identity("prowler", check, account, GLOBAL, ":".join(fields))
+
+
+def repository_identity(target: str, *parts: str) -> bytes:
+    """Of what was found in a repository; `parts` begin with the scanner and the kind of thing."""
+    return identity("repository", target, *parts)
+
+
+def account_of(target: str) -> str:
+    """The account that a target is; empty for others."""
+    return target.removeprefix("aws:") if target.startswith("aws:") else ""
+
+
+def repository_of(target: str) -> str:
+    """The repository that a target is; empty for others."""
+    return target.removeprefix("repo:") if target.startswith("repo:") else ""
 
 
 def service_of(check: str) -> str:

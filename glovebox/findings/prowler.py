@@ -9,16 +9,14 @@ from __future__ import annotations
 import mmap
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
-from typing import IO, Annotated, Final
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
 from glovebox.findings.array import ArrayReader, End, Item
-from glovebox.findings.binding import Binding, Foreign, well_formed
+from glovebox.findings.binding import Binding, well_formed
 from glovebox.findings.model import (
     GLOBAL,
     GLOBAL_SERVICES,
@@ -29,6 +27,8 @@ from glovebox.findings.model import (
     prowler_identity,
     service_of,
 )
+from glovebox.findings.packages import Component
+from glovebox.findings.report import Refusal, Refusals, RefusedItemError
 from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 from glovebox.text import clean, plain, visible
 
@@ -49,27 +49,11 @@ MAX_REFERENCES: Final = 20
 MAX_REQUIREMENTS: Final = 1_000
 MAX_COMPLIANCE: Final = 20_000
 """Characters of frameworks and their requirements a check; Prowler's longest lists have 6,000."""
-LISTED_EXAMPLES: Final = 20
-"""Refused items that are named; all are counted."""
-MAX_EXAMPLE: Final = 160
 MUTED: Final = 3
 """OCSF's `status_id` Suppressed."""
 
 _CHECK: Final = re.compile(r"(?=.{3,128}\Z)[a-z][a-z0-9]{0,30}(?:_[a-z0-9]{1,60})+")
 _REGION: Final = re.compile(r"global|[a-z]{2}(?:-[a-z]{1,10}){1,3}-[0-9]{1,2}")
-
-
-class Refusal(StrEnum):
-    """Why an item is not believed."""
-
-    OVERSIZE = "oversize"
-    DEEP = "nested too deeply"
-    NO_JSON = "no JSON"
-    NO_FINDING = "no detection finding"
-    OTHER_SCHEMA = "another version of the schema"
-    BAD_NAME = "a check, region or resource that cannot be one"
-    TOO_MANY_CHECKS = "more checks than Prowler has"
-    FOREIGN = "about something else than its scan"
 
 
 _Text = Annotated[str, Meta(max_length=65_536)]
@@ -138,15 +122,11 @@ class _Item(Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(_Item)
 
 
-class _RefusedItemError(Exception):
-    def __init__(self, refusal: Refusal, detail: str = "") -> None:
-        super().__init__(detail)
-        self.refusal = refusal
-        self.detail = detail
-
-
 class ProwlerReport:
     """What a report said, once `read`; empty before.  Its memory is bounded by the limits above."""
+
+    max_checks = MAX_CHECKS
+    components: Sequence[Component] | None = None
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
@@ -163,13 +143,11 @@ class ProwlerReport:
         """Further verdicts of a check on one resource; the worst counts."""
         self.muted = 0
         """Items that say to be muted.  We mute nothing in the scanner, so they count like all others."""
-        self.refused: Counter[Refusal] = Counter()
-        self.foreign: Counter[Foreign] = Counter()
+        self.refusals = Refusals()
         self.schemas: Counter[str] = Counter()
         """Versions of the schema that are not ours, of at most ten."""
         self.versions: set[str] = set()
         """Prowler's own, at most ten."""
-        self.examples: list[str] = []
         self.end = End.EMPTY
         self.too_large = False
         self.over_limit = False
@@ -188,10 +166,14 @@ class ProwlerReport:
             self.items = item.number
             try:
                 self._take(item)
-            except _RefusedItemError as error:
-                self._refuse(item.number, error)
+            except RefusedItemError as error:
+                self.refusals.take(item.number, error)
         self.end = End.EMPTY if array.end is End.WHOLE and not self.items else array.end
         return self
+
+    @property
+    def counted(self) -> int | None:
+        return self.items if self.end is End.WHOLE and not self.over_limit else None
 
     @property
     def troubles(self) -> tuple[str, ...]:
@@ -201,9 +183,7 @@ class ProwlerReport:
         found = [] if self.end is End.WHOLE else [str(self.end)]
         if self.over_limit:
             found.append(f"The report has more than {MAX_ITEMS:,} items; the rest was not read.")
-        for refusal, count in sorted(self.refused.items()):
-            if refusal is not Refusal.FOREIGN:
-                found.append(f"Refused items: {count:,} ({refusal}).")
+        found += self.refusals.sentences()
         if self.schemas:
             found.append(f"Versions of OCSF that are not read: {', '.join(sorted(self.schemas))}.")
         if not self.services and self.end is End.WHOLE:
@@ -212,7 +192,7 @@ class ProwlerReport:
 
     def _take(self, item: Item) -> None:
         if item.broken is not None:
-            raise _RefusedItemError(Refusal(item.broken.value))
+            raise RefusedItemError(Refusal(item.broken.value))
         raw = _decoded(item.body)
         self._check_schema(raw)
         observation = self._observation(raw)
@@ -230,9 +210,9 @@ class ProwlerReport:
             shown = visible(version, 20)
             if len(self.schemas) < 10 or shown in self.schemas:
                 self.schemas[shown] += 1
-            raise _RefusedItemError(Refusal.OTHER_SCHEMA, shown)
+            raise RefusedItemError(Refusal.OTHER_SCHEMA, shown)
         if raw.class_uid != DETECTION_FINDING:
-            raise _RefusedItemError(Refusal.NO_FINDING, f"class {raw.class_uid}")
+            raise RefusedItemError(Refusal.NO_FINDING, f"class {raw.class_uid}")
 
     def _observation(self, raw: _Item) -> Observation:
         check, [resource] = raw.metadata.event_code, raw.resources
@@ -245,14 +225,14 @@ class ProwlerReport:
             and well_formed(resource.uid)
         )
         if not named:
-            raise _RefusedItemError(Refusal.BAD_NAME, f"{check} {resource.region} {resource.uid}")
+            raise RefusedItemError(Refusal.BAD_NAME, f"{check} {resource.region} {resource.uid}")
         account, service = raw.cloud.account.uid, service_of(check)
         foreign = self._binding.foreign(
             account=account, region=resource.region, service=service, resource=resource.uid
         )
         if foreign is not None:
-            self.foreign[foreign] += 1
-            raise _RefusedItemError(Refusal.FOREIGN, f"{foreign}: {account} {resource.region} {resource.uid}")
+            self.refusals.foreign[foreign] += 1
+            raise RefusedItemError(Refusal.FOREIGN, f"{foreign}: {account} {resource.region} {resource.uid}")
         return Observation(
             id=prowler_identity(check, account, resource.region, resource.uid),
             check=self._same(check),
@@ -275,7 +255,7 @@ class ProwlerReport:
         if check in self.checks:
             return
         if len(self.checks) == MAX_CHECKS:
-            raise _RefusedItemError(Refusal.TOO_MANY_CHECKS, check)
+            raise RefusedItemError(Refusal.TOO_MANY_CHECKS, check)
         self.checks[check] = _text(raw)
 
     def _keep(self, observation: Observation) -> None:
@@ -289,32 +269,16 @@ class ProwlerReport:
             self.passed.discard(observation.id)
             self.observations[observation.id] = observation
 
-    def _refuse(self, number: int, error: _RefusedItemError) -> None:
-        self.refused[error.refusal] += 1
-        if len(self.examples) < LISTED_EXAMPLES:
-            said = f"item {number}: {error.refusal}" + (f" ({error.detail})" if error.detail else "")
-            self.examples.append(visible(said, MAX_EXAMPLE))
-
-
-@contextmanager
-def mapped(file: IO[bytes]) -> Iterator[bytes | mmap.mmap]:
-    """A report's file as `ProwlerReport.read` takes it: mapped, so that it costs the pages in use."""
-    if not file.seek(0, 2):
-        yield b""
-        return
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        yield data
-
 
 def _decoded(body: bytes) -> _Item:
     try:
         return _DECODER.decode(body)
     except msgspec.ValidationError as error:
-        raise _RefusedItemError(Refusal.NO_FINDING, str(error)) from error
+        raise RefusedItemError(Refusal.NO_FINDING, str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _RefusedItemError(Refusal.NO_JSON, str(error)) from error
+        raise RefusedItemError(Refusal.NO_JSON, str(error)) from error
     except RecursionError as error:
-        raise _RefusedItemError(Refusal.DEEP) from error
+        raise RefusedItemError(Refusal.DEEP) from error
 
 
 def _severity(number: int) -> Severity:
@@ -322,7 +286,7 @@ def _severity(number: int) -> Severity:
     try:
         return Severity(number)
     except ValueError as error:
-        raise _RefusedItemError(Refusal.NO_FINDING, f"severity {number}") from error
+        raise RefusedItemError(Refusal.NO_FINDING, f"severity {number}") from error
 
 
 def _text(raw: _Item) -> CheckText:

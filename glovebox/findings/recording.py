@@ -7,9 +7,10 @@ on the way leaves either nothing or a commit that the next one to come settles.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from glovebox.errors import ConflictError
@@ -18,11 +19,22 @@ from glovebox.findings.judging import Judgement
 from glovebox.findings.ledger import Ledger
 from glovebox.findings.life import Changes, Coverage, Outcome, Quality, ScanFacts
 from glovebox.findings.model import Acceptance, CheckText
-from glovebox.findings.prowler import MAX_CHECKS, ProwlerReport
+from glovebox.findings.packages import Component
+from glovebox.findings.report import Report
 from glovebox.findings.store import Commit, FindingStore, ScanRecord, tally
 
 MAX_TRIES: Final = 8
 """The shards of one account end within the same minute; each collision is over when the other has settled."""
+
+
+class Source(Struct, frozen=True, kw_only=True):
+    """Of a repository: which scanner looked, and at which commit."""
+
+    scanner: str = ""
+    commit: str = ""
+
+
+NO_SOURCE: Final = Source()
 
 
 def record(
@@ -34,7 +46,8 @@ def record(
     at: int,
     coverage: Coverage,
     now: int,
-    report: ProwlerReport | None = None,
+    report: Report | None = None,
+    source: Source = NO_SOURCE,
 ) -> ScanRecord:
     """Compare a scan with what there was, and keep what changed.
 
@@ -50,7 +63,7 @@ def record(
             return known
         before = store.ledger(target)
         outcome = life.compare(before, judgement.seen, facts, now)
-        commit = _commit(before, outcome, facts, report)
+        commit = _commit(before, outcome, facts, judgement, report, source)
         if _committed(store, target, before, commit, last=last):
             assert commit.scan is not None  # noqa: S101 - made just above
             return commit.scan
@@ -119,7 +132,15 @@ def _committed(store: FindingStore, target: str, before: Ledger, commit: Commit,
     return True
 
 
-def _commit(before: Ledger, outcome: Outcome, facts: ScanFacts, report: ProwlerReport | None) -> Commit:
+def _commit(
+    before: Ledger,
+    outcome: Outcome,
+    facts: ScanFacts,
+    judgement: Judgement,
+    report: Report | None,
+    source: Source,
+) -> Commit:
+    components = None if report is None else _components(outcome, report)
     counted = tally(Ledger(as_of=outcome.as_of, entries=life.after(before.entries, outcome.changes)))
     steps = Counter(change.step.value for change in outcome.changes.values())
     told = ScanRecord(
@@ -132,6 +153,10 @@ def _commit(before: Ledger, outcome: Outcome, facts: ScanFacts, report: ProwlerR
         steps=dict(sorted(steps.items())),
         over_limit=outcome.over_limit,
         stale=outcome.stale,
+        scanner=source.scanner,
+        commit=source.commit,
+        packages=None if components is None else len(components),
+        notes=judgement.notes,
     )
     return Commit(
         changes=outcome.changes,
@@ -142,15 +167,26 @@ def _commit(before: Ledger, outcome: Outcome, facts: ScanFacts, report: ProwlerR
         texts=_new_texts(before, outcome, report),
         scan=told if report is None else _with_counts(told, report),
         tally=counted,
+        components=components,
     )
 
 
-def _new_texts(before: Ledger, outcome: Outcome, report: ProwlerReport | None) -> dict[str, CheckText]:
+def _components(outcome: Outcome, report: Report) -> Sequence[Component] | None:
+    """The packages to keep from now on; `None` where those on record stay.
+
+    A report that is not whole may lack them all, and then says nothing.
+    """
+    if outcome.stale or outcome.quality is Quality.UNTRUSTED:
+        return None
+    return report.components or (report.components if outcome.quality is Quality.COMPLETE else None)
+
+
+def _new_texts(before: Ledger, outcome: Outcome, report: Report | None) -> dict[str, CheckText]:
     """Texts of checks with findings: where there is none, or another one and the report is believed."""
     if report is None or outcome.stale:
         return {}
     found = {each.check for each in report.observations.values()}
-    room = MAX_CHECKS - len(before.checks)
+    room = report.max_checks - len(before.checks)
     wanted = {*sorted(found - before.checks.keys())[:room]} if room > 0 else set[str]()
     if outcome.quality is Quality.COMPLETE:
         wanted |= found & before.checks.keys()
@@ -161,13 +197,13 @@ def _new_texts(before: Ledger, outcome: Outcome, report: ProwlerReport | None) -
     }
 
 
-def _with_counts(told: ScanRecord, report: ProwlerReport) -> ScanRecord:
+def _with_counts(told: ScanRecord, report: Report) -> ScanRecord:
     return replace(
         told,
         statuses={status.value: count for status, count in sorted(report.statuses.items())},
-        refused={refusal.value: count for refusal, count in sorted(report.refused.items())},
-        foreign={foreign.value: count for foreign, count in sorted(report.foreign.items())},
-        examples=tuple(report.examples),
+        refused={refusal.value: count for refusal, count in sorted(report.refusals.counts.items())},
+        foreign={foreign.value: count for foreign, count in sorted(report.refusals.foreign.items())},
+        examples=tuple(report.refusals.examples),
         items=report.items,
         duplicates=report.duplicates,
         muted=report.muted,

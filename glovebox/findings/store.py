@@ -11,6 +11,7 @@ from msgspec import Struct
 from glovebox.findings.ledger import Hold, Ledger
 from glovebox.findings.life import Changes, Quality, after
 from glovebox.findings.model import CheckText, Finding, Severity, State
+from glovebox.findings.packages import Component
 
 MAX_SERVICES: Final = 200
 """Counted by name; Prowler knows 91 for AWS."""
@@ -46,6 +47,14 @@ class ScanRecord(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     items: int = 0
     duplicates: int = 0
     muted: int = 0
+    scanner: str = ""
+    """Of a repository's scan, as is all that follows."""
+    commit: str = ""
+    """What was looked at."""
+    packages: int | None = None
+    """Kept for the bill of materials; `None` where the scan says nothing of them."""
+    notes: tuple[str, ...] = ()
+    """What people should know, and what takes nothing from the scan."""
     over_limit: int = 0
     stale: bool = False
 
@@ -64,6 +73,8 @@ class Commit(Struct, frozen=True, kw_only=True):
     """Checks whose text is not the one on record."""
     scan: ScanRecord | None = None
     tally: Tally
+    components: Sequence[Component] | None = None
+    """All packages that the target uses; `None`: as on record."""
 
     def made(self, before: Ledger) -> Ledger:
         """The ledger that `before` becomes."""
@@ -112,6 +123,10 @@ class FindingStore(Protocol):
 
     def findings(self, target: str, ids: Iterable[bytes]) -> Sequence[Finding]:
         """In the order of `ids`, with their checks' texts; without those that do not exist."""
+        ...
+
+    def components(self, target: str) -> Sequence[Component]:
+        """The packages that the target uses, as of the last scan that said so."""
         ...
 
     def targets(self) -> Sequence[TargetSummary]: ...

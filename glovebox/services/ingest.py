@@ -18,8 +18,10 @@ from glovebox.scans.changing import change
 from glovebox.scans.model import MANIFEST_FILE, MAX_ATTEMPTS, SCAN_ID, run_id_of
 from glovebox.scans.ports import Clock, Results, ScanStore
 from glovebox.scans.state import Scan, given_up, ingesting
-from glovebox.services.account_reports import AccountReports
+from glovebox.services.account_reports import AccountSubject
 from glovebox.services.events import S3Object, created_object, is_daily
+from glovebox.services.recorded_reports import RecordedReports
+from glovebox.services.repository_reports import RepositorySubject
 from glovebox.services.site_reports import SiteReports
 from glovebox.services.uploaded import Claim, manifest_of
 
@@ -34,7 +36,7 @@ class Ingest:
     results: Results
     bucket: str
     sites: SiteReports
-    accounts: AccountReports
+    findings: RecordedReports
     clock: Clock
 
     def handle(self, event: object) -> None:
@@ -45,7 +47,7 @@ class Ingest:
         UpstreamError are worth another try.
         """
         if is_daily(event):
-            self.accounts.end_acceptances()
+            self.findings.end_acceptances()
             return
         found = created_object(event, self.bucket)
         match = _KEY.fullmatch(found.key)
@@ -55,9 +57,17 @@ class Ingest:
         try:
             claim = self._bound(scan_id, attempt, found)
             if claim is not None:
-                (self.sites if claim.scan.account is None else self.accounts).take(claim)
+                self._take(claim)
         except RejectedReportError as rejection:
             self._give_up(scan_id, attempt, rejection.reason)
+
+    def _take(self, claim: Claim) -> None:
+        if claim.scan.repository is not None:
+            self.findings.take(claim, RepositorySubject.of(claim.scan))
+        elif claim.scan.account is not None:
+            self.findings.take(claim, AccountSubject(claim.scan.account))
+        else:
+            self.sites.take(claim)
 
     def _bound(self, scan_id: str, attempt: int, found: S3Object) -> Claim | None:
         """What waits for this manifest; `None` where nothing does."""

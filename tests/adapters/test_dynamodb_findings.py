@@ -112,7 +112,7 @@ def test_a_real_report_is_kept_with_its_checks_texts(store: DynamoFindingStore) 
     report = ProwlerReport(prowler.BINDING).read(
         prowler.report([prowler.item(), prowler.item(status="PASS")])
     )
-    verdict = judge(report, account=prowler.ACCOUNT, coverage=prowler.COVERAGE)
+    verdict = judge(report, coverage=prowler.COVERAGE)
     told = recording.record(
         store,
         TARGET,
@@ -371,13 +371,13 @@ def life_of(observations: list[Observation]) -> Ledger:
 def test_made_up_checks_leave_no_texts_beyond_a_limit(
     store: DynamoFindingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "MAX_CHECKS", 5)
+    monkeypatch.setattr(ProwlerReport, "max_checks", 5)
     for day in range(3):
         checks = [f"s3_made_up_{number}" for number in range(day * 4, day * 4 + 4)]
         report = ProwlerReport(prowler.BINDING).read(
             prowler.report(prowler.item(check=check) for check in checks)
         )
-        verdict = judge(report, account=prowler.ACCOUNT, coverage=prowler.COVERAGE)
+        verdict = judge(report, coverage=prowler.COVERAGE)
         recording.record(
             store,
             TARGET,

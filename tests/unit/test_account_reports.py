@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from glovebox.errors import ConflictError, UpstreamError
-from glovebox.findings.judging import Canary
+from glovebox.findings.canaries import PlantedResource
 from glovebox.findings.model import Acceptance, prowler_identity
 from glovebox.findings.recording import accept
 from glovebox.findings.store import Commit, FindingStore, ScanRecord
@@ -16,7 +16,7 @@ from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import LoggedErrors, Manifest, ScanState, report_key
 from glovebox.scans.state import RECORDING_LOST, Scan
 from glovebox.services import account_reports
-from glovebox.services.account_reports import CONFLICT_WAITS
+from glovebox.services.recorded_reports import CONFLICT_WAITS, MAX_REASON
 from glovebox.services.watch import INGEST_SECONDS
 from tests.account_flow import TARGET, buckets, logged, one_scan, order, take, upload
 from tests.findings import small_findings
@@ -24,7 +24,8 @@ from tests.flow import Event, Flow, manifest_of
 from tests.prowler import ACCOUNT, REGION, bucket, item
 from tests.small_dynamodb import SmallDynamoDB
 
-CANARY = Canary(
+CANARY = PlantedResource(
+    account=ACCOUNT,
     check="iam_role_cross_account_readonlyaccess_policy",
     region="us-east-1",
     resource=f"arn:aws:iam::{ACCOUNT}:role/GloveboxCanary",
@@ -44,7 +45,7 @@ def without_canaries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def canary(monkeypatch: pytest.MonkeyPatch, without_canaries: None) -> Canary:
+def canary(monkeypatch: pytest.MonkeyPatch, without_canaries: None) -> PlantedResource:
     monkeypatch.setattr(account_reports, "planted", lambda account: (CANARY,))
     return CANARY
 
@@ -139,7 +140,7 @@ def test_of_many_kinds_of_errors_some_are_named_and_the_reason_stays_short(flow:
     errors = [LoggedErrors(what=f"E{number}:{'x' * 100}\u202e", count=1) for number in range(100)]
     after = take(flow, one_scan(flow), buckets(1), logged_errors=errors)
     assert after.reason is not None
-    assert len(after.reason) <= account_reports.MAX_REASON
+    assert len(after.reason) <= MAX_REASON
     assert "\u202e" not in after.reason
     record_reason = the_record(flow, one_scan_of(flow)).reasons[0]
     assert record_reason.endswith("and 90 more kinds.")
@@ -150,14 +151,14 @@ def one_scan_of(flow: Flow) -> Scan:
     return scan
 
 
-def test_a_canary_that_is_reported_is_no_finding(flow: Flow, canary: Canary) -> None:
+def test_a_canary_that_is_reported_is_no_finding(flow: Flow, canary: PlantedResource) -> None:
     planted = item(canary.resource, check=canary.check, region=canary.region)
     after = take(flow, one_scan(flow), [planted, *buckets(1)])
     assert (after.state, after.counts) == (ScanState.COMPLETED, {"new": 1})
 
 
 def test_a_canary_that_is_not_reported_makes_the_scan_untrusted_and_raises_the_alarm(
-    flow: Flow, canary: Canary, capsys: pytest.CaptureFixture[str]
+    flow: Flow, canary: PlantedResource, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scan = one_scan(flow)
     after = take(flow, scan, buckets(1))
@@ -167,10 +168,12 @@ def test_a_canary_that_is_not_reported_makes_the_scan_untrusted_and_raises_the_a
     assert after.failure is not None
     assert after.failure.failure_class == "canary_missed"
     [alarm] = logged(capsys, "scan untrusted")
-    assert (alarm["level"], alarm["scanId"], alarm["account"]) == ("ERROR", scan.scan_id, ACCOUNT)
+    assert (alarm["level"], alarm["scanId"], alarm["target"]) == ("ERROR", scan.scan_id, TARGET)
 
 
-def test_a_canary_of_services_that_another_shard_looks_at_is_not_expected(flow: Flow, canary: Canary) -> None:
+def test_a_canary_of_services_that_another_shard_looks_at_is_not_expected(
+    flow: Flow, canary: PlantedResource
+) -> None:
     scan = shard(flow, without=["iam"])
     assert take(flow, scan, buckets(1)).state is ScanState.COMPLETED
 

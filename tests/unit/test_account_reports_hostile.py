@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from glovebox.findings.canaries import PlantedResource
 from glovebox.findings.export import csv_lines, table_rows
-from glovebox.findings.judging import Canary
 from glovebox.findings.model import Finding
 from glovebox.scans.model import MAX_OCSF_REPORT_BYTES, ScanState
 from glovebox.scans.state import Scan
@@ -21,7 +21,9 @@ from tests.flow import Flow
 from tests.prowler import ACCOUNT, OTHER, REGION, Json, bucket, item, report
 
 ROOT = Path(__file__).resolve().parents[2]
-CANARY = Canary(check="s3_bucket_public_access", region=REGION, resource=bucket("planted"))
+CANARY = PlantedResource(
+    account=ACCOUNT, check="s3_bucket_public_access", region=REGION, resource=bucket("planted")
+)
 DAY = 86_400
 GOOD = json.dumps(item(bucket("good"))).encode()
 
@@ -174,7 +176,7 @@ def test_line_17_a_report_that_names_another_account_is_untrusted_and_touches_no
     assert after.failure.failure_class == "report_foreign"
     # The traces: an alarm with examples, and the scan's own record.
     [alarm] = logged(capsys, "scan untrusted")
-    assert (alarm["scanId"], alarm["account"]) == (scan.scan_id, ACCOUNT)
+    assert (alarm["scanId"], alarm["target"]) == (scan.scan_id, TARGET)
     assert OTHER in str(alarm["examples"])
     told = flow.findings.scan(TARGET, scan.scan_id)
     assert told is not None

@@ -17,10 +17,12 @@ from glovebox.errors import ConfigurationError
 from glovebox.findings import prowler
 from glovebox.findings.array import MAX_ITEM_BYTES, End
 from glovebox.findings.binding import Binding, Foreign
-from glovebox.findings.judging import Canary, judge
+from glovebox.findings.canaries import PlantedResource
+from glovebox.findings.judging import judge
 from glovebox.findings.life import Coverage, Quality
 from glovebox.findings.model import Severity, Status, identity, prowler_identity
-from glovebox.findings.prowler import MAX_DETAIL, ProwlerReport, Refusal, mapped
+from glovebox.findings.prowler import MAX_DETAIL, ProwlerReport
+from glovebox.findings.report import LISTED_EXAMPLES, MAX_EXAMPLE, Refusal, mapped
 from tests.prowler import ACCOUNT, BINDING, COVERAGE, OTHER, Json, bucket, item, report
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +33,7 @@ def read(*items: Json | bytes, binding: Binding = BINDING) -> ProwlerReport:
 
 
 def quality(*items: Json | bytes) -> Quality:
-    return judge(read(*items), account=ACCOUNT, coverage=COVERAGE).quality
+    return judge(read(*items), coverage=COVERAGE).quality
 
 
 def changed(change: Callable[[Json], object]) -> bytes:
@@ -136,8 +138,8 @@ def test_what_leaves_the_request_is_counted_and_makes_the_scan_untrusted(
     foreign: Foreign, items: Json
 ) -> None:
     found = read(item(), items)
-    assert (len(found.observations), found.foreign) == (1, {foreign: 1})
-    judged = judge(found, account=ACCOUNT, coverage=COVERAGE)
+    assert (len(found.observations), found.refusals.foreign) == (1, {foreign: 1})
+    judged = judge(found, coverage=COVERAGE)
     assert judged.quality is Quality.UNTRUSTED
     assert foreign.value in judged.reasons[0]
 
@@ -175,13 +177,13 @@ def test_a_shard_may_speak_of_its_own_services_alone(
     services: frozenset[str] | None, without: frozenset[str], foreign: bool
 ) -> None:
     found = read(item(), binding=replace(BINDING, services=services, without=without))
-    assert found.foreign == ({Foreign.SERVICE: 1} if foreign else {})
+    assert found.refusals.foreign == ({Foreign.SERVICE: 1} if foreign else {})
 
 
 def test_resources_of_named_owners_are_not_foreign() -> None:
     shared = item(f"arn:aws:ec2:eu-west-1:{OTHER}:subnet/subnet-1", check="ec2_subnet_public")
     binding = Binding(account=ACCOUNT, regions=frozenset({"eu-west-1"}), owners=frozenset({OTHER}))
-    assert not read(shared, binding=binding).foreign
+    assert not read(shared, binding=binding).refusals.foreign
 
 
 def test_a_binding_is_to_an_account() -> None:
@@ -228,11 +230,11 @@ def test_a_bad_item_is_counted_by_its_class_and_costs_no_other(name: str) -> Non
     refusal, body = HOSTILE[name]
     found = read(item(bucket(1)), body, item(bucket(2)))
     assert {seen.resource for seen in found.observations.values()} == {bucket(1), bucket(2)}
-    assert (found.refused, found.items) == ({refusal: 1}, 3)
-    [example] = found.examples
+    assert (found.refusals.counts, found.items) == ({refusal: 1}, 3)
+    [example] = found.refusals.examples
     assert example.startswith(f"item 2: {refusal}")
     assert example.isprintable()
-    judged = judge(found, account=ACCOUNT, coverage=COVERAGE)
+    judged = judge(found, coverage=COVERAGE)
     assert judged.quality is Quality.PARTIAL
     assert any(refusal.value in reason for reason in judged.reasons)
 
@@ -264,14 +266,17 @@ def test_a_checks_text_fits_an_item_of_the_table(compliance: dict[str, list[str]
 
 def test_examples_are_few_and_short() -> None:
     found = read(*[b'{"metadata": "' + b"x" * 1_000 + b'"}'] * 100)
-    assert (len(found.examples), found.refused) == (prowler.LISTED_EXAMPLES, {Refusal.NO_FINDING: 100})
-    assert max(map(len, found.examples)) <= prowler.MAX_EXAMPLE
+    assert (len(found.refusals.examples), found.refusals.counts) == (
+        LISTED_EXAMPLES,
+        {Refusal.NO_FINDING: 100},
+    )
+    assert max(map(len, found.refusals.examples)) <= MAX_EXAMPLE
 
 
 def test_made_up_checks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prowler, "MAX_CHECKS", 3)
     found = read(*(item(check=f"s3_check_{number}") for number in range(5)))
-    assert (len(found.checks), found.refused) == (3, {Refusal.TOO_MANY_CHECKS: 2})
+    assert (len(found.checks), found.refusals.counts) == (3, {Refusal.TOO_MANY_CHECKS: 2})
 
 
 def test_too_large_a_report_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +300,7 @@ def test_no_report_raises(data: st.DataObject) -> None:
         place = data.draw(st.integers(0, len(whole) - 1))
         whole[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     found = ProwlerReport(BINDING).read(bytes(whole))
-    judge(found, account=ACCOUNT, coverage=COVERAGE)
+    judge(found, coverage=COVERAGE)
 
 
 # ---------------------------------------------------------------- whole reports
@@ -305,7 +310,7 @@ def test_no_report_raises(data: st.DataObject) -> None:
     "data", [b"", b"[]", b"{}", b"[{", report([item()])[:-1], report([item()]) + b"x", b"\x1f\x8b\x08\x00"]
 )
 def test_a_report_that_is_not_whole_is_partial(data: bytes) -> None:
-    judged = judge(ProwlerReport(BINDING).read(data), account=ACCOUNT, coverage=COVERAGE)
+    judged = judge(ProwlerReport(BINDING).read(data), coverage=COVERAGE)
     assert judged.quality is Quality.PARTIAL
     assert judged.reasons
 
@@ -325,17 +330,19 @@ def test_other_versions_of_the_schema_are_told() -> None:
 
 
 def test_the_tasks_troubles_make_a_scan_partial() -> None:
-    judged = judge(read(item()), account=ACCOUNT, coverage=COVERAGE, troubles=["The scanner was killed."])
+    judged = judge(read(item()), coverage=COVERAGE, troubles=["The scanner was killed."])
     assert (judged.quality, judged.reasons) == (Quality.PARTIAL, ("The scanner was killed.",))
 
 
 # ---------------------------------------------------------------- canaries
 
-CANARY = Canary(check="s3_bucket_public_access", region="eu-west-1", resource=bucket("canary"))
+CANARY = PlantedResource(
+    account=ACCOUNT, check="s3_bucket_public_access", region="eu-west-1", resource=bucket("canary")
+)
 
 
 def test_a_canary_that_is_reported_is_no_finding() -> None:
-    judged = judge(read(item(), item(CANARY.resource)), account=ACCOUNT, coverage=COVERAGE, canaries=[CANARY])
+    judged = judge(read(item(), item(CANARY.resource)), coverage=COVERAGE, canaries=[CANARY])
     assert judged.quality is Quality.COMPLETE
     assert [seen.resource for seen in judged.seen.observations.values()] == [bucket(0)]
 
@@ -344,7 +351,7 @@ def test_a_canary_that_is_reported_is_no_finding() -> None:
     "said", [[], [item(CANARY.resource, status="PASS")], [item(CANARY.resource, status="MANUAL")]]
 )
 def test_a_canary_that_does_not_fail_makes_the_scan_untrusted(said: list[Json]) -> None:
-    judged = judge(read(item(), *said), account=ACCOUNT, coverage=COVERAGE, canaries=[CANARY])
+    judged = judge(read(item(), *said), coverage=COVERAGE, canaries=[CANARY])
     assert judged.quality is Quality.UNTRUSTED
     assert CANARY.resource in judged.reasons[0]
 
@@ -358,7 +365,7 @@ def test_a_canary_that_does_not_fail_makes_the_scan_untrusted(said: list[Json]) 
     ],
 )
 def test_a_canary_elsewhere_is_not_expected(coverage: Coverage) -> None:
-    judged = judge(read(item()), account=ACCOUNT, coverage=coverage, canaries=[CANARY])
+    judged = judge(read(item()), coverage=coverage, canaries=[CANARY])
     assert judged.quality is Quality.COMPLETE
 
 
@@ -378,7 +385,8 @@ BOMBS = {
 LIMITED = """
 import json, resource, sys, tempfile
 sys.path.insert(0, sys.argv[1])
-from glovebox.findings.prowler import ProwlerReport, mapped
+from glovebox.findings.prowler import ProwlerReport
+from glovebox.findings.report import mapped
 from tests.prowler import BINDING, item
 
 def made(count):

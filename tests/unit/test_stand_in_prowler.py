@@ -94,7 +94,7 @@ def test_its_report_is_read_like_prowlers_and_says_what_it_is(tmp_path: Path) ->
     main(arguments(tmp_path, "-z", "-s", "s3"))
     body = (tmp_path / "report.ocsf.json").read_bytes()
     read = ProwlerReport(Binding(account=ACCOUNT, regions=frozenset({REGION}))).read(body)
-    assert (read.troubles, read.refused, read.services) == ((), {}, {"s3"})
+    assert (read.troubles, read.refusals.counts, read.services) == ((), {}, {"s3"})
     assert len(read.observations) == 2
     assert {item["metadata"]["product"]["name"] for item in json.loads(body)} == {NAME}
 
