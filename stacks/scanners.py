@@ -10,7 +10,8 @@ from glovebox_constructs.data_image import DataImage
 from glovebox_constructs.image_build import BuildDefaults
 from glovebox_constructs.image_factory import ImageFactory
 from glovebox_constructs.prowler_script import prowler_script
-from glovebox_constructs.scanner_task import AirlockImages, ScannerTask, UpstreamScanner
+from glovebox_constructs.scan_script import scan_script
+from glovebox_constructs.scanner_task import UNPRIVILEGED, AirlockImages, ScannerTask, UpstreamScanner
 from stacks.outputs import output
 from stacks.settings import DATA_BASE, DATA_IMAGE, IMAGES, UNPROMOTED, UPSTREAM_IMAGES, Settings
 from stacks.storage import Storage
@@ -24,10 +25,16 @@ PROWLER_CPU, PROWLER_MEMORY = 1024, 4096
 PROWLER_USER = "1000:10001"
 """The image's own user, because everything lies in his home, which nobody else may enter; in our group, whom
 the volumes are open to."""
+TRIVY_CPU, TRIVY_MEMORY = 1024, 4096
+"""200 MB on a small repository; it keeps all packages of a large one, and their advisories."""
+TRUFFLEHOG_CPU, TRUFFLEHOG_MEMORY = 1024, 4096
+"""160 MB on a small tree; it looks into archives in archives, 64 MB each, several at once."""
+KINGFISHER_CPU, KINGFISHER_MEMORY = 1024, 2048
+"""160 MB on a small tree, most of it rules; the largest file that it reads has 256 MB."""
 
 
 class Scanners(cdk.Stack):
-    """One cluster, the images, the tasks that audit sites and accounts, and the one that tries to get out.
+    """One cluster, the images, a task a scanner, and the one that tries to get out.
 
     Tasks stand in the networks of the stack `Perimeter`, which knows these roles and repositories.
     """
@@ -78,10 +85,16 @@ class Scanners(cdk.Stack):
             upstream=UpstreamScanner(script=prowler_script(), user=PROWLER_USER),
         )
         self.drill = self._task("Drill", "drill", DRILL_CPU, DRILL_MEMORY)
+        self.trivy = self._on_repositories("Trivy", DATA_IMAGE, TRIVY_CPU, TRIVY_MEMORY)
+        self.trufflehog = self._on_repositories("TruffleHog", "trufflehog", TRUFFLEHOG_CPU, TRUFFLEHOG_MEMORY)
+        self.kingfisher = self._on_repositories("Kingfisher", "kingfisher", KINGFISHER_CPU, KINGFISHER_MEMORY)
         output(self, "Cluster", self.cluster.ref)
         output(self, "TaskDefinition", self.siteaudit.arn)
         output(self, "ProwlerTaskDefinition", self.prowler.arn)
         output(self, "DrillTaskDefinition", self.drill.arn)
+        output(self, "TrivyTaskDefinition", self.trivy.arn)
+        output(self, "TruffleHogTaskDefinition", self.trufflehog.arn)
+        output(self, "KingfisherTaskDefinition", self.kingfisher.arn)
         for name in (*UPSTREAM_IMAGES, DATA_IMAGE):
             output(self, f"{name.capitalize()}Repository", self.images.repositories[name].repository_uri)
         output(self, "BuildProject", self.images.project.ref)
@@ -89,7 +102,16 @@ class Scanners(cdk.Stack):
 
     @property
     def tasks(self) -> tuple[ScannerTask, ...]:
-        return self.siteaudit, self.prowler, self.drill
+        return self.siteaudit, self.prowler, self.drill, *self.of_repositories
+
+    @property
+    def of_repositories(self) -> tuple[ScannerTask, ...]:
+        """They get no ticket, and run in the group that has no way to the gateway."""
+        return self.trivy, self.trufflehog, self.kingfisher
+
+    def _on_repositories(self, id: str, image: str, cpu: int, memory: int) -> ScannerTask:
+        scanner = UpstreamScanner(script=scan_script(image), user=UNPRIVILEGED)
+        return self._task(id, image, cpu, memory, upstream=scanner)
 
     def _task(
         self, id: str, image: str, cpu: int, memory: int, upstream: UpstreamScanner | None = None
