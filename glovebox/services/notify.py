@@ -10,13 +10,12 @@ from datetime import datetime
 import msgspec
 
 from glovebox import log
-from glovebox.accounts import message as account_message
-from glovebox.accounts.news import Owners, gathered
 from glovebox.dates import iso
 from glovebox.errors import ConflictError
 from glovebox.findings.store import FindingStore
-from glovebox.registry.model import Account
-from glovebox.registry.owners import OwnerRule
+from glovebox.news import message as targets_message
+from glovebox.news.arrivals import Owners, gathered
+from glovebox.registry.model import Account, Repository
 from glovebox.registry.store import RegistryStore
 from glovebox.scans.model import RUN_SORT_KEY
 from glovebox.scans.ports import Clock, ScanStore
@@ -46,7 +45,7 @@ class Notify:
     def _notify(self, run: Run) -> None:
         if run.published_at is None or run.notified_at is not None:
             return
-        subject, body = self._of_accounts(run) if run.kind == "account" else self._of_sites(run)
+        subject, body = self._of_sites(run) if run.kind == "site" else self._of_targets(run)
         # Sent first and noted then: a crash between the two tells people twice, the other order never.
         self.topic.send(subject, body)
         try:
@@ -64,21 +63,20 @@ class Notify:
         hosts = [host for scan in self.store.scans(run.run_id) for host in scan.recorded_hosts]
         return compare(self.sites.summaries(hosts, run.scan_date), self.sites.before(hosts, run.scan_date))
 
-    def _of_accounts(self, run: Run) -> tuple[str, str]:
+    def _of_targets(self, run: Run) -> tuple[str, str]:
         scans = self.store.scans(run.run_id)
-        owners = Owners(
-            (each.entry for each in self.registry.all(Account)),
-            (each.entry for each in self.registry.all(OwnerRule)),
-        )
+        if run.kind == "account":
+            owners = Owners.on_record(self.registry, Account)
+        else:
+            owners = Owners.on_record(self.registry, Repository)
         at = int(datetime.fromisoformat(run.requested_at).timestamp())
         news = gathered(self.findings, _steps(scans), owners, at=at)
-        return account_message.subject(run, news), account_message.body(run, scans, news, owners)
+        return targets_message.subject(run, news), targets_message.body(run, scans, news, owners)
 
 
 def _steps(scans: Sequence[Scan]) -> dict[str, Counter[str]]:
-    """What the scans of each account changed."""
+    """What the scans of each target changed."""
     steps: dict[str, Counter[str]] = {}
     for scan in scans:
-        if scan.account is not None:
-            steps.setdefault(scan.account.account, Counter()).update(scan.counts)
+        steps.setdefault(scan.target, Counter()).update(scan.counts)
     return steps

@@ -31,7 +31,7 @@ from glovebox.sites.publication import (
 from glovebox.sites.summary import RunSummary
 
 NO_REPORT = frozenset({ScanState.FAILED, ScanState.EXPIRED, ScanState.CANCELLED})
-"""Ends of a scan of an account that never had a report."""
+"""Ends of a scan of an account or a repository that never had a report."""
 _TYPES = {
     CSV_FILE: "text/csv; charset=utf-8",
     JSONL_FILE: "application/x-ndjson",
@@ -57,11 +57,11 @@ class Publish:
         if run.pending > 0 or run.published_at is not None:
             return
         scans = self.store.scans(run_id)
-        # What is found in accounts is for their owners alone: no files.
+        # What is found in accounts and repositories is for their owners alone: no files.
         for_all = run.kind == "site" and any(scan.counts for scan in scans)
         files = self._write(run, scans) if for_all else ()
         now = iso(self.clock())
-        end = (closed if run.kind == "site" else closed_accounts)(run, scans, now)
+        end = (closed if run.kind == "site" else closed_targets)(run, scans, now)
         published = msgspec.structs.replace(end, published_at=now, files=files)
         try:
             self.store.replace_run(run, published)
@@ -131,14 +131,14 @@ def closed(run: Run, scans: Sequence[Scan], now: str) -> Run:
     )
 
 
-def closed_accounts(run: Run, scans: Sequence[Scan], now: str) -> Run:
-    """A run over accounts with its end: what its scans changed, summed, and which of them are not whole.
+def closed_targets(run: Run, scans: Sequence[Scan], now: str) -> Run:
+    """A run with its end: what its scans of accounts or repositories changed, and which are not whole.
 
     A report that is not believed still counts for what it adds, so it makes the run partial, as a partial
     one does; a run of which no scan has a report has failed, and one without any scan has not.
     """
     states = {scan.state for scan in scans}
-    missing = sorted({_account(scan) for scan in scans if scan.state in NO_REPORT})
+    missing = sorted({scan.target.partition(":")[2] for scan in scans if scan.state in NO_REPORT})
     if scans and states <= NO_REPORT:
         state = RunState.FAILED
     else:
@@ -152,10 +152,6 @@ def closed_accounts(run: Run, scans: Sequence[Scan], now: str) -> Run:
         untrusted=bounded(scan.scan_id for scan in scans if scan.state is ScanState.UNTRUSTED),
         ended_at=now,
     )
-
-
-def _account(scan: Scan) -> str:
-    return scan.account.account if scan.account else scan.scan_id
 
 
 def _counts(scans: Sequence[Scan]) -> dict[str, int]:

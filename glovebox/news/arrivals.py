@@ -1,4 +1,4 @@
-"""What a run over accounts has brought: what is new in each account, whose it is, what waits for a person."""
+"""What a run has brought: what is new in each account or repository, whose it is, what waits for a person."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from glovebox.findings.ledger import Hold
 from glovebox.findings.life import Step
 from glovebox.findings.model import Finding, Severity, State
 from glovebox.findings.store import FindingStore
-from glovebox.registry.model import Account
+from glovebox.registry.model import Account, Repository, Team
 from glovebox.registry.owners import OwnerRule, Subject, owner_of
+from glovebox.registry.scannable import Target
+from glovebox.registry.store import RegistryStore
 
 MAX_SHOWN: Final = 30
 """Findings that a message names, the gravest; the command line has them all."""
@@ -22,10 +24,12 @@ _ARRIVED: Final = frozenset({State.NEW, State.REOPENED})
 
 
 class Arrivals(Struct, frozen=True, kw_only=True):
-    """What a run brought in one account, by severity."""
+    """What a run brought in one target, by severity."""
 
-    account: str
+    target: str
+    """As findings name it: `aws:111122223333`, `repo:github.com/acme/shop`."""
     name: str
+    """For people."""
     team: str
     """Empty where nobody owns it."""
     new: Mapping[Severity, int]
@@ -33,9 +37,9 @@ class Arrivals(Struct, frozen=True, kw_only=True):
 
 
 class Held(Struct, frozen=True, kw_only=True):
-    """Findings of an account that wait for a person."""
+    """Findings of a target that wait for a person."""
 
-    account: str
+    target: str
     count: int
     hold: Hold
 
@@ -49,34 +53,55 @@ class News(Struct, frozen=True, kw_only=True):
 
 
 class Owners:
-    """Names and teams of accounts, also of those that are not on record any more."""
+    """Names and teams of targets, also of those that are not on record any more."""
 
-    def __init__(self, accounts: Iterable[Account], rules: Iterable[OwnerRule]) -> None:
-        self._accounts = {each.id: each for each in accounts}
+    def __init__(
+        self,
+        targets: Iterable[Account | Repository],
+        rules: Iterable[OwnerRule] = (),
+        teams: Iterable[Team] = (),
+    ) -> None:
+        self._known = {each.target: each for each in targets}
         self._rules = tuple(rules)
+        self._teams = {each.name for each in teams}
 
-    def name(self, account: str) -> str:
-        known = self._accounts.get(account)
-        return known.name if known else ""
+    @classmethod
+    def on_record(cls, registry: RegistryStore, kind: type[Target]) -> Owners:
+        """Of all targets of a kind."""
+        return cls(
+            (each.entry for each in registry.all(kind)),
+            (each.entry for each in registry.all(OwnerRule)),
+            (each.entry for each in registry.all(Team)),
+        )
 
-    def team(self, account: str) -> str:
-        known = self._accounts.get(account)
-        subject = Subject.of(known) if known else Subject(account=account)
-        return owner_of(subject, self._rules).team
+    def named(self, target: str) -> str:
+        """As people know it: a repository by its id, an account by its number and what it is called."""
+        known = self._known.get(target)
+        name = target.partition(":")[2]
+        return f"{name} ({known.name})" if isinstance(known, Account) and known.name else name
+
+    def team(self, target: str) -> str:
+        known = self._known.get(target)
+        kind, _, name = target.partition(":")
+        if known is not None:
+            subject = Subject.of(known)
+        else:
+            subject = Subject(repository=name) if kind == "repo" else Subject(account=name)
+        return owner_of(subject, self._rules, self._teams).team
 
 
 def gathered(store: FindingStore, steps: Mapping[str, Mapping[str, int]], owners: Owners, *, at: int) -> News:
     """News of the run that was asked for `at` (epoch seconds).
 
-    `steps`: each account of the run and what its scans changed, by `Step`.  Ledgers are read where something
+    `steps`: each target of the run and what its scans changed, by `Step`.  Ledgers are read where something
     arrived, and no finding but those that are shown.
     """
     arrivals: list[Arrivals] = []
     shown: list[tuple[Severity, str, bytes]] = []
-    for account, counts in sorted(steps.items()):
+    for target, counts in sorted(steps.items()):
         if not (counts.get(Step.NEW.value) or counts.get(Step.REOPENED.value)):
             continue
-        entries = store.ledger(f"aws:{account}").entries
+        entries = store.ledger(target).entries
         # What somebody has accepted since, or a later scan resolved, is no news any more.
         arrived = {key: e for key, e in entries.items() if e.state in _ARRIVED and e.since == at}
         if not arrived:
@@ -87,14 +112,14 @@ def gathered(store: FindingStore, steps: Mapping[str, Mapping[str, int]], owners
         }
         arrivals.append(
             Arrivals(
-                account=account,
-                name=owners.name(account),
-                team=owners.team(account),
+                target=target,
+                name=owners.named(target),
+                team=owners.team(target),
                 new=counted[State.NEW],
                 reopened=counted[State.REOPENED],
             )
         )
-        here = ((each.severity, account, key) for key, each in arrived.items())
+        here = ((each.severity, target, key) for key, each in arrived.items())
         shown = heapq.nsmallest(MAX_SHOWN, (*shown, *here), key=lambda one: (-one[0], one[1], one[2]))
     return News(
         arrivals=tuple(sorted(arrivals, key=_gravity)),
@@ -105,25 +130,22 @@ def gathered(store: FindingStore, steps: Mapping[str, Mapping[str, int]], owners
 
 def _gravity(one: Arrivals) -> tuple[list[int], str]:
     counts = [one.new.get(each, 0) + one.reopened.get(each, 0) for each in sorted(Severity, reverse=True)]
-    return [-count for count in counts], one.account
+    return [-count for count in counts], one.target
 
 
 def _findings(store: FindingStore, shown: list[tuple[Severity, str, bytes]]) -> list[Finding]:
     """In the order of `shown`; a target is asked once."""
     wanted: dict[str, list[bytes]] = {}
-    for _, account, key in shown:
-        wanted.setdefault(account, []).append(key)
+    for _, target, key in shown:
+        wanted.setdefault(target, []).append(key)
     found = {
-        (account, each.id): each
-        for account, keys in wanted.items()
-        for each in store.findings(f"aws:{account}", keys)
+        (target, each.id): each for target, keys in wanted.items() for each in store.findings(target, keys)
     }
-    return [found[account, key.hex()] for _, account, key in shown if (account, key.hex()) in found]
+    return [found[target, key.hex()] for _, target, key in shown if (target, key.hex()) in found]
 
 
 def _held(store: FindingStore, steps: Mapping[str, object]) -> Iterable[Held]:
     """Also what waits since an earlier run: nothing else reminds of it."""
     for summary in store.targets():
-        account = summary.target.removeprefix("aws:")
-        if account in steps and summary.hold is not None and summary.tally.held:
-            yield Held(account=account, count=summary.tally.held, hold=summary.hold)
+        if summary.target in steps and summary.hold is not None and summary.tally.held:
+            yield Held(target=summary.target, count=summary.tally.held, hold=summary.hold)

@@ -1,4 +1,4 @@
-"""The mail about a run over accounts: what needs somebody first, then what is new and whose it is."""
+"""The mail about accounts or repositories: what needs somebody first, then what is new and whose it is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from glovebox.accounts.news import Arrivals, Held, News, Owners
 from glovebox.findings.model import Finding, Severity
-from glovebox.scans.model import ScanState
+from glovebox.news.arrivals import Arrivals, Held, News, Owners
+from glovebox.scans.model import RunKind, ScanState
 from glovebox.scans.state import Run, Scan
 from glovebox.sites.message import MAX_SUBJECT, section
 from glovebox.text import clean
 
 MAX_WORDS: Final = 300
 NOBODY: Final = "nobody"
+COMMIT_SHOWN: Final = 12
+_TITLES: Final[dict[RunKind, tuple[str, str]]] = {
+    "account": ("Account scans", "accounts"),
+    "repository": ("Repository scans", "repositories"),
+}
 _ENDS: Final = {
     ScanState.UNTRUSTED: "Not believed",
     ScanState.FAILED: "Failed",
@@ -27,11 +32,12 @@ _ENDS: Final = {
 
 def subject(run: Run, news: News) -> str:
     new = _total(one.new for one in news.arrivals)
-    text = f"Account scans {run.scan_date[:10]}: {run.state.value}, {_counted(new)} new"
+    title, targets = _TITLES[run.kind]
+    text = f"{title} {run.scan_date[:10]}: {run.state.value}, {_counted(new)} new"
     if run.untrusted:
         text += f", {len(run.untrusted):,} not believed"
     if news.held:
-        text += f", {len(news.held):,} accounts wait for you"
+        text += f", {len(news.held):,} {targets} wait for you"
     return clean(text, MAX_SUBJECT).encode("ascii", "replace").decode()
 
 
@@ -44,7 +50,8 @@ def _lines(run: Run, scans: Sequence[Scan], news: News, owners: Owners) -> Itera
     yield f"Run {run.run_id} of {run.scan_date} is {run.state.value}."
     states = Counter(scan.state for scan in scans)
     told = ", ".join(f"{states[state]:,} {state.value}" for state in ScanState if states[state])
-    yield f"{len(scans):,} scans of {run.accounts:,} accounts: {told or 'none'}."
+    targets = f"{run.accounts or run.repositories:,} {_TITLES[run.kind][1]}"
+    yield f"{len(scans):,} scans of {targets}: {told or 'none'}."
     for state, title in _ENDS.items():
         ended = [scan for scan in scans if scan.state is state]
         yield from _titled(title, [_ended(scan, owners) for scan in ended])
@@ -58,15 +65,15 @@ def _lines(run: Run, scans: Sequence[Scan], news: News, owners: Owners) -> Itera
 
 
 def _new(news: News) -> Iterator[str]:
-    """By team, in the order of the gravest account of each."""
+    """By team, in the order of the gravest target of each."""
     yield from ("", f"New and reopened: {_all(news.arrivals)}")
     teams: dict[str, list[Arrivals]] = {}
     for one in news.arrivals:
         teams.setdefault(one.team, []).append(one)
     lines: list[str] = []
-    for team, accounts in teams.items():
-        lines.append(f"{_words(team) or NOBODY}: {_all(accounts)}")
-        lines += [f"  {_named(each.account, each.name)}: {_all([each])}" for each in accounts]
+    for team, brought in teams.items():
+        lines.append(f"{_words(team) or NOBODY}: {_all(brought)}")
+        lines += [f"  {_words(each.name)}: {_all([each])}" for each in brought]
     yield from section(lines, len(lines))
 
 
@@ -94,32 +101,35 @@ def _counted(counts: Mapping[Severity, int]) -> str:
 def _ended(scan: Scan, owners: Owners) -> str:
     reason = _words(scan.reason or "no reason given")
     fix = f" {_words(scan.failure.fix)}" if scan.failure else ""
-    if scan.account is None:
-        return f"{scan.scan_id}: {reason}{fix}"
-    account = scan.account.account
-    where = ", ".join(scan.account.regions)
-    named = _named(account, owners.name(account))
-    return f"{named}, {_words(owners.team(account)) or NOBODY}, {where}: {reason}{fix} [{scan.scan_id}]"
+    team = _words(owners.team(scan.target)) or NOBODY
+    where = _words(", ".join(_looked_at(scan)))
+    return f"{_words(owners.named(scan.target))}, {team}, {where}: {reason}{fix} [{scan.scan_id}]"
+
+
+def _looked_at(scan: Scan) -> Iterator[str]:
+    """What of its target: regions, or a scanner and the commit where there was one."""
+    if scan.account is not None:
+        yield from scan.account.regions
+    if scan.repository is not None:
+        yield scan.repository.scanner
+        yield from filter(None, [scan.repository.ref])
+    if scan.snapshot is not None:
+        yield scan.snapshot.commit[:COMMIT_SHOWN]
 
 
 def _held(one: Held, owners: Owners) -> str:
-    named = _named(one.account, owners.name(one.account))
+    name = one.target.partition(":")[2]
     return (
-        f"{named}: {one.count:,} findings. {_words(one.hold.reason)} "
-        f"To decide: glovebox findings release {one.account}, or dismiss {one.account}."
+        f"{_words(owners.named(one.target))}: {one.count:,} findings. {_words(one.hold.reason)} "
+        f"To decide: glovebox findings release {name}, or dismiss {name}."
     )
 
 
 def _finding(one: Finding) -> str:
     title = _words(one.text.title) if one.text else ""
-    return (
-        f"{one.severity.name.lower()} {one.state.value}: {one.check}, {_words(one.resource)} "
-        f"({one.account}, {one.region})" + (f": {title}" if title else "")
-    )
-
-
-def _named(account: str, name: str) -> str:
-    return f"{account} ({_words(name)})" if name else account
+    where = f"{one.account}, {one.region}" if one.account else one.repository
+    found = f"{one.severity.name.lower()} {one.state.value}: {one.check}, {_words(one.resource)} ({where})"
+    return f"{found}: {title}" if title else found
 
 
 def _titled(title: str, entries: Sequence[str]) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""What people are told of runs over accounts and repositories."""
