@@ -39,10 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "up",
         help="run the whole platform on this machine",
         description=(
-            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list, scan an account of "
-            "the emulator's, and repositories, once through the whole flow, and serve page, API and files. "
-            "Without --hosts it audits a fleet of servers of its own, without --repository it scans samples "
-            "with planted faults, so it needs no network. It talks to no AWS and no GitHub."
+            "Deploy the templates into an emulator on 127.0.0.1, audit the hosts of a list, scan an account "
+            "of the emulator's, and repositories, once through the whole flow, and serve page, API and "
+            "files. Without --hosts it audits a fleet of servers of its own, without --repository it scans "
+            "samples with planted faults, so it needs no network. It talks to no AWS and no GitHub."
         ),
     )
     parser.add_argument("--hosts", type=Path, metavar="FILE", help="a host list of your own, one host a line")

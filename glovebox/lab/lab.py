@@ -52,6 +52,7 @@ class Scene:
     servers: str
     """The network of those whom the gateway may reach; its addresses are the internet's."""
     tasks_at_once: int
+    """With a ticket, and as many without one."""
     upstream: bytes = b""
     """PEM: the authorities that AWS's certificates must lead to; without them nothing stands for AWS."""
 
@@ -67,7 +68,12 @@ class Lab:
         self, network: Network, folder: Path, *, kind: Kind = "real", scene: Scene | None = None
     ) -> None:
         self.plan = (
-            place(network, tasks_at_once=scene.tasks_at_once, servers=scene.servers)
+            place(
+                network,
+                tasks_at_once=scene.tasks_at_once,
+                ticketless_at_once=scene.tasks_at_once,
+                servers=scene.servers,
+            )
             if scene
             else place(network)
         )

@@ -73,11 +73,14 @@ class Plan:
         ]
 
 
-def place(network: Network, *, tasks_at_once: int = 2, servers: str | None = None) -> Plan:
+def place(
+    network: Network, *, tasks_at_once: int = 2, ticketless_at_once: int = 1, servers: str | None = None
+) -> Plan:
     """Machines for each role of the perimeter.  Raises InputError where the template lacks a role.
 
-    `tasks_at_once` machines stand where tasks do (`task_machines` names them), and the internet holds all
-    addresses of the network `servers`.
+    `tasks_at_once` machines stand where tasks do (`task_machines` names them), `ticketless_at_once` where
+    those do that have no ticket (`ticketless_machines`), and the internet holds all addresses of the network
+    `servers`.
     """
     tasks, gateway = network.group(TASKS), network.group(GATEWAY_GROUP)
     inside = _first(network.isolated(tasks.vpc), "an isolated subnet for scanners")
@@ -93,7 +96,10 @@ def place(network: Network, *, tasks_at_once: int = 2, servers: str | None = Non
             _inhabitant(name, inside, TASK_HOST + number, (tasks,), SCANNER_IPV6 if number == 0 else None)
             for number, name in enumerate(task_machines(tasks_at_once))
         ),
-        _inhabitant(TICKETLESS, inside, ENDPOINT_HOST - 1, (network.group(TASKS_WITHOUT_TICKET),)),
+        *(
+            _inhabitant(name, inside, ENDPOINT_HOST - 1 - number, (network.group(TASKS_WITHOUT_TICKET),))
+            for number, name in enumerate(ticketless_machines(ticketless_at_once))
+        ),
         Machine(GATEWAY, (interface.address,), _networks(outside), (gateway,)),
         _inhabitant(BYSTANDER, outside, BYSTANDER_HOST, (closed,)),
         _interface_endpoint(network),
@@ -113,6 +119,12 @@ def task_machines(tasks_at_once: int) -> tuple[str, ...]:
     """`scanner`, `neighbour`, and more where more tasks run at once."""
     more = (f"scanner{number}" for number in range(3, tasks_at_once + 1))
     return (SCANNER, NEIGHBOUR, *more)[:tasks_at_once]
+
+
+def ticketless_machines(tasks_at_once: int) -> tuple[str, ...]:
+    """`ticketless`, and more where more tasks without a ticket run at once."""
+    more = (f"{TICKETLESS}{number}" for number in range(2, tasks_at_once + 1))
+    return (TICKETLESS, *more)[:tasks_at_once]
 
 
 def peer_addresses(plan: Plan, peer: str) -> Sequence[str]:

@@ -47,6 +47,8 @@ SHUTDOWN_SECONDS = 15.0
 StopCode = Literal["EssentialContainerExited", "TaskFailedToStart", "UserInitiated"]
 MAX_TASKS = 4
 """At once: Fargate has a machine for each, here they share one. The others wait for their turn."""
+SCANNER = "scanner"
+"""The container of each task that is not ours to trust."""
 KILLED = 137
 """What ECS shows for a container that was stopped before it ended: 128 + SIGKILL."""
 
@@ -250,13 +252,17 @@ class Agent:
         return Place(
             task=running.task,
             container=container,
-            image=self._images.get(repository_of(container.image), container.name),
+            image=self._image(container),
+            scanner=next((self._image(each) for each in running.task.containers if each.name == SCANNER), ""),
             volumes={name: running.volume(name) for name in running.task.volumes},
             environment=environment,
             folder=running.folder / container.name,
             authority=self._aws.authority,
             endpoint=self._aws.endpoint,
         )
+
+    def _image(self, container: Container) -> str:
+        return self._images.get(repository_of(container.image), container.name)
 
     def _start(self, running: Running, place: Place) -> subprocess.Popen[bytes]:
         with (running.folder / f"{place.container.name}.log").open("wb") as log:

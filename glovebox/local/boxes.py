@@ -13,7 +13,7 @@ from typing import IO
 
 from glovebox.closure import closure, stage
 from glovebox.lab.lab import CHECKOUT, PACKAGES, Lab
-from glovebox.lab.plan import task_machines
+from glovebox.lab.plan import task_machines, ticketless_machines
 from glovebox.lab.probe import closed_above
 from glovebox.lab.sandbox import BOX, USER, Limits, Shown, sandboxed
 from glovebox.local.agent import MAX_TASKS
@@ -41,6 +41,7 @@ from glovebox.local.scanner_tools import (
     write_program,
 )
 from glovebox.local.tasks import Task
+from glovebox.scans.repositories import REPOSITORY_SCANNERS
 
 PYTHON = os.path.realpath(sys.executable)
 ADDRESS_SPACE = 8 << 30
@@ -80,11 +81,12 @@ class Boxes:
     def name(self) -> str:
         return "boxed processes in the lab"
 
-    def machine_of(self, task: Task) -> str:
+    def machine_of(self, task: Task, *, ticket: bool) -> str:
         """The task's own machine, from its first container to its end."""
         with self._lock:
             if task.id not in self._machines:
-                free = set(task_machines(MAX_TASKS)) - set(self._machines.values())
+                machines = task_machines if ticket else ticketless_machines
+                free = set(machines(MAX_TASKS)) - set(self._machines.values())
                 self._machines[task.id] = min(free)
             return self._machines[task.id]
 
@@ -101,7 +103,8 @@ class Boxes:
         )
         box = sandboxed(command, limits, self._shown(place))
         return self.lab.namespaces.start(
-            self.machine_of(place.task),
+            # The emulator keeps no security groups of a task, so its scanner tells which machines are its.
+            self.machine_of(place.task, ticket=place.scanner not in REPOSITORY_SCANNERS),
             ["env", "-C", "/", *box],
             environment=self._environment(place),
             output=output,

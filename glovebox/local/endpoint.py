@@ -2,9 +2,9 @@
 
 A task in the lab reaches nothing of the host, so the addresses that it is handed carry the bucket's own name,
 which the DNS firewall allows and which leads to the endpoint.  What arrives there is let on only if it is
-what a task has to do: read its request and its envelope and put its claim by presigned addresses, upload by
-a presigned form.  The emulator's other calls, and whatever a stolen or made-up key would sign, end here: the
-emulator believes too much.
+what a task has to do: read its request, its envelope and its snapshot and put its claim by presigned
+addresses, upload by a presigned form.  The emulator's other calls, and whatever a stolen or made-up key would
+sign, end here: the emulator believes too much.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 FORM_BYTES = 64 << 10
 """What a form has beside its file."""
 _READ = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/(?:request|envelope)\.json")
+_SNAPSHOT = re.compile(r"/snapshots/[0-9A-Za-z-]+/[0-9a-f]{16}/[0-9a-f]{40,64}\.tar\.gz")
 _CLAIM = re.compile(r"/claims/[0-9A-Za-z-]+/[0-9]+/claim\.json")
 _SIGNED = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Security-Token|Signature)")
 _SCOPE = re.compile(r"[A-Z0-9]+/[0-9]{8}/[a-z0-9-]+/s3/aws4_request")
@@ -42,11 +43,12 @@ class Buckets:
     handoff: str
     results: str
     claims: str
+    snapshots: str
 
     @property
     def hosts(self) -> dict[str, str]:
         """Name in AWS → bucket."""
-        buckets = (self.handoff, self.results, self.claims)
+        buckets = (self.handoff, self.results, self.claims, self.snapshots)
         return {f"{bucket}.s3.{REGION}.amazonaws.com": bucket for bucket in buckets}
 
     def translated(self, value: str) -> str:
@@ -98,7 +100,8 @@ class _Handler(FrontHandler):
         self.note(self._answer(body, bucket))
 
     def _readable(self) -> str | None:
-        return self._signed(_READ, self.buckets.handoff)
+        buckets = self.buckets
+        return self._signed(_READ, buckets.handoff) or self._signed(_SNAPSHOT, buckets.snapshots)
 
     def _signed(self, wanted: re.Pattern[str], bucket: str) -> str | None:
         """The bucket, where such an object of it is asked for with a signature in the address."""

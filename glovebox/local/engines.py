@@ -63,6 +63,8 @@ class Place:
     container: Container
     image: str
     """What its image is called here: one of ours, or an upstream scanner's."""
+    scanner: str
+    """The same of the task's scanner."""
     volumes: Mapping[str, Path]
     environment: Mapping[str, str]
     """Of the definition, the override and the environment files."""

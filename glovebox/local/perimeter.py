@@ -134,6 +134,7 @@ def running_perimeter(
         deployment.output("HandOffBucket"),
         deployment.output("ResultsBucket"),
         deployment.output("ClaimsBucket"),
+        deployment.output("SnapshotsBucket"),
     )
     names = names_in_aws(hosts())
     shown = mint(names, datetime.now(UTC))

@@ -458,7 +458,7 @@ def test_a_machine_that_cannot_build_it_is_told_what_is_missing(monkeypatch: pyt
         require_perimeter()
 
 
-BUCKETS = Buckets("https://127.0.0.1:4566", "hand", "hand-results", "hand-claims")
+BUCKETS = Buckets("https://127.0.0.1:4566", "hand", "hand-results", "hand-claims", "hand-snapshots")
 AS_NAMED = "https://hand.s3.us-east-1.amazonaws.com/handoff/a/1/request.json?X-Amz-Signature=1"
 
 
