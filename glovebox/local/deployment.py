@@ -14,12 +14,18 @@ from glovebox.local.assembly import Assembly, Asset
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.literals import CapabilityType
+    from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
 
     from glovebox.local.aws import LocalAws
 
 STACK_SECONDS = 120
 """The emulator makes a stack in a second or two; two busy cores may take longer."""
 POLL_SECONDS = 0.1
+MAX_BODY = 51_200
+"""Bytes of a template within a call (CloudFormation's quotas); a larger one lies in a bucket."""
+TEMPLATES = "glovebox-local-templates"
+CAPABILITIES: list[CapabilityType] = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ def deploy(aws: LocalAws, assembly: Assembly, *, gateway_port: int, perimeter: b
             perimeter=perimeter,
         )
         changes += changed
-        outputs |= create_stack(client, stack.name, json.dumps(template))
+        outputs |= create_stack(aws, stack.name, json.dumps(template))
         resources += [
             Resource(
                 stack.name,
@@ -101,19 +107,24 @@ def _publish(aws: LocalAws, assets: Iterable[Asset]) -> None:
 
 
 def create_stack(
-    client: CloudFormationClient, name: str, template: str, parameters: Mapping[str, str] = {}
+    aws: LocalAws, name: str, template: str, parameters: Mapping[str, str] = {}
 ) -> dict[str, str]:
     """Make one stack, and wait for it; its outputs.
 
     Raises:
         UpstreamError: it could not be made; names each resource that failed, and why.
     """
-    client.create_stack(
-        StackName=name,
-        TemplateBody=template,
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
-        Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-    )
+    client = aws.client("cloudformation")
+    given: list[ParameterTypeDef] = [
+        {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+    ]
+    if len(template.encode()) <= MAX_BODY:
+        client.create_stack(
+            StackName=name, TemplateBody=template, Parameters=given, Capabilities=CAPABILITIES
+        )
+    else:
+        url = _laid_down(aws, name, template)
+        client.create_stack(StackName=name, TemplateURL=url, Parameters=given, Capabilities=CAPABILITIES)
     deadline = time.monotonic() + STACK_SECONDS
     while time.monotonic() < deadline:
         description = client.describe_stacks(StackName=name)["Stacks"][0]
@@ -129,6 +140,14 @@ def create_stack(
         f"The stack {name} could not be made: {_failures(client, name)}",
         fix="Types that the emulator lacks belong into glovebox/local/adaptations.py.",
     )
+
+
+def _laid_down(aws: LocalAws, name: str, template: str) -> str:
+    """Where CloudFormation reads a template that is too large for its call."""
+    storage = aws.client("s3")
+    storage.create_bucket(Bucket=TEMPLATES)
+    storage.put_object(Bucket=TEMPLATES, Key=f"{name}.json", Body=template.encode())
+    return f"{aws.endpoint}/{TEMPLATES}/{name}.json"
 
 
 def _failures(client: CloudFormationClient, stack: str) -> str:

@@ -51,7 +51,7 @@ class TargetAccount:
             "GatewayS3Endpoint": NO_ENDPOINT,
             "ExternalId": EXTERNAL_ID,
         }
-        create_stack(self.owner.client("cloudformation"), STACK, json.dumps(adapted), parameters)
+        create_stack(self.owner, STACK, json.dumps(adapted), parameters)
         self.plant()
         store = DynamoTargets(aws.client("dynamodb"), deployment.output("RegistryTable"))
         Registry(store, ACCOUNT).add(Account(id=TARGET, name="Planted faults", ou=("Root", "Local")))
