@@ -30,7 +30,13 @@ from glovebox.findings.services import (
     TRIVY_VULNERABILITY,
     TRUFFLEHOG,
 )
-from glovebox.scans.repositories import CANARY, RepositoryScanner
+from glovebox.scans.repositories import (
+    CANARY,
+    CANARY_DOCKERFILE,
+    CANARY_KEY,
+    CANARY_LOCK,
+    RepositoryScanner,
+)
 from glovebox.scans.repository_lines import Misconfiguration, Secret, Vulnerability
 
 CANARY_ROLE: Final = "GloveboxCanary"
@@ -99,11 +105,11 @@ class PlantedFile(Struct, frozen=True, kw_only=True):
 
 
 PLANTED_FILES: Final = (
-    PlantedFile(service=TRIVY_VULNERABILITY, file="package-lock.json", rule=CANARY_PACKAGE),
-    PlantedFile(service=TRIVY_MISCONFIGURATION, file="Dockerfile", rule="DS-0002"),
-    PlantedFile(service=TRIVY_SECRET, file="key.pem", rule="private-key"),
-    PlantedFile(service=TRUFFLEHOG, file="key.pem", rule="PrivateKey"),
-    PlantedFile(service=KINGFISHER, file="key.pem", rule="betterleaks.private-key"),
+    PlantedFile(service=TRIVY_VULNERABILITY, file=CANARY_LOCK, rule=CANARY_PACKAGE),
+    PlantedFile(service=TRIVY_MISCONFIGURATION, file=CANARY_DOCKERFILE, rule="DS-0002"),
+    PlantedFile(service=TRIVY_SECRET, file=CANARY_KEY, rule="private-key"),
+    PlantedFile(service=TRUFFLEHOG, file=CANARY_KEY, rule="PrivateKey"),
+    PlantedFile(service=KINGFISHER, file=CANARY_KEY, rule="betterleaks.private-key"),
 )
 """What each service must see; the key's value is another one in each task, so none is compared.
 

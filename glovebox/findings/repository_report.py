@@ -135,6 +135,7 @@ class RepositoryReport:
         """Further places of a finding."""
         self.untold = 0
         """Checks beyond `MAX_CHECKS`, whose findings have no texts."""
+        self.empty = True
         self.too_large = False
         self.over_limit = False
 
@@ -148,6 +149,9 @@ class RepositoryReport:
                 self.over_limit = True
                 break
             self.lines = number
+            if not body:
+                continue  # The outlet's way to say that there is nothing, as no form takes an empty file.
+            self.empty = False
             try:
                 self._take(body)
             except RefusedItemError as error:
@@ -168,7 +172,7 @@ class RepositoryReport:
         """Why the report is not whole, one sentence each; none where it is."""
         if self.too_large:
             return (f"The report has more than {MAX_FOUND_BYTES:,} bytes; it was not read.",)
-        found = ["The report is empty."] if not self.lines else []
+        found = ["The report is empty."] if self.empty else []
         if self.over_limit:
             found.append(f"The report has more than {MAX_FOUND_LINES:,} lines; the rest was not read.")
         return (*found, *self.refusals.sentences())
