@@ -1,8 +1,10 @@
 # Two commands are enough: `make demo` and `make test`.  Both set up what is missing first.
 #
-#   make demo                  both audits end to end on the embedded cloud: a fleet of servers, and an account
+#   make demo                  all scans end to end on the embedded cloud: a fleet of servers, an account, repositories
 #   make demo HOSTS=my.txt     the same on your own list
-#   make demo SCANNER=prowler  scans the account with the real Prowler (270 packages the first time)
+#   make demo REPOSITORY=path  scans your repository's working tree instead of the samples
+#   make demo SCANNER=prowler  scans the account with the real Prowler (270 packages the first time); so with
+#                              trivy (set GLOVEBOX_TRIVY_CACHE), trufflehog (built with Go) and kingfisher
 #   make demo ONCE=1           ends after the results; non-zero if anything failed
 #   make demo PERIMETER=1      inside the perimeter: namespaces, nftables and Squid; as root
 #   make test                  all tests that this machine can run; says why for those that it cannot
@@ -82,8 +84,8 @@ $(TRUFFLEHOG): tools/trufflehog/go.mod tools/trufflehog/go.sum
 
 setup: $(VENV)/.ready $(MINISTACK)/.ready
 
-demo: setup $(if $(filter prowler,$(SCANNER)),$(PROWLER)/.ready)
-	$(BIN)/glovebox up $(if $(SCANNER),--scanner $(SCANNER)) $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
+demo: setup $(if $(filter prowler,$(SCANNER)),$(PROWLER)/.ready) $(if $(filter trivy kingfisher,$(SCANNER)),$(SCANNERS)/.ready) $(if $(filter trufflehog,$(SCANNER)),$(TRUFFLEHOG))
+	$(BIN)/glovebox up $(foreach each,$(SCANNER),--scanner $(each)) $(if $(REPOSITORY),--repository '$(REPOSITORY)') $(if $(HOSTS),--hosts '$(HOSTS)') $(if $(ONCE),--once) $(if $(PORT),--port $(PORT)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(PERIMETER),--perimeter)
 
 test: setup $(SCANNERS)/.ready
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m 'not prowler and not trufflehog and not thousand' $(PYTEST)
@@ -93,7 +95,7 @@ test-prowler: setup $(PROWLER)/.ready
 	  tests/infrastructure/test_canary.py tests/infrastructure/test_prowler_scan.py $(PYTEST)
 
 test-trufflehog: setup $(TRUFFLEHOG)
-	$(BIN)/python -m pytest -m trufflehog tests/scanners $(PYTEST)
+	$(BIN)/python -m pytest -m trufflehog tests/scanners tests/e2e/test_real_scanners.py $(PYTEST)
 
 test-thousand: setup
 	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py $(PYTEST)
