@@ -7,11 +7,12 @@ log=$scratch/log
 # Not in the tree: scanners take settings from the folder that they are started in.
 cd "$scratch" || ended 2
 
-# bare HOW COMMAND…: the command with no environment but this.  Each of the scanners takes options from it.
+# bare HOW COMMAND…: the command with no environment but this, because each of the scanners takes options from it,
+# and with no program to be found: Trivy would run git, with words of the repository, to fetch Terraform's modules.
 bare() {
   how=$1
   shift
-  "$how" env -i PATH="$PATH" HOME="$scratch" TMPDIR="$scratch" "$@"
+  "$how" env -i PATH=/nowhere HOME="$scratch" TMPDIR="$scratch" "$@"
 }
 
 # told VERSION: what Trivy says by itself, in its form.

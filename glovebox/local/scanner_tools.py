@@ -92,7 +92,7 @@ class Tools:
         """What to start: with our packages in `code`, and the real one's folder shown at `place`."""
         if scanner not in self.real:
             if scanner not in STAND_INS:
-                return ["sh", "-c", f"echo '{scanner} is not installed here' >&2; exit 127"]
+                return ["/bin/sh", "-c", f"echo '{scanner} is not installed here' >&2; exit 127"]
             return [*_with_packages(code), python, "-m", STAND_INS[scanner]]
         if scanner == PROWLER:
             return [*_with_packages([place]), python, "-c", _START]
@@ -101,7 +101,7 @@ class Tools:
 
 def _with_packages(path: Sequence[str]) -> list[str]:
     return [
-        "env",
+        "/usr/bin/env",  # Scanners of repositories are given no PATH.
         f"PYTHONPATH={os.pathsep.join(path)}",
         "PYTHONDONTWRITEBYTECODE=1",
         "PYTHONWARNINGS=ignore",
