@@ -1,6 +1,6 @@
 """Writes databases of bbolt (github.com/etcd-io/bbolt), as much of them as a small one needs.
 
-A file is pages: two `meta` pages, a list of free pages, and the buckets, each of them a sorted leaf.  A leaf that
+A file is pages: two `meta` pages, a list of free pages, and the buckets, each a sorted leaf.  A leaf that
 is longer than a page takes the next ones too ("overflow"), so no bucket needs branches, and none is inline.
 All numbers are little-endian; page 0 and page 1 hold the same but their id and transaction.
 """
