@@ -43,8 +43,8 @@ _LINE: Final = rb"\n(?:\x1b\[[0-9;]{0,16}m)?"
 _TIME: Final = rb"[0-9T:.Z+-]{8,40}"
 _EVENTS: Final[dict[ReportKind, re.Pattern[bytes]]] = {
     # `2026-11-22T18:15:12Z<TAB>ERROR<TAB>…`, with colours or without.
-    # Told as errors, and none: that it uses the checks which it brings, and that it could not fetch a module of
-    # Terraform's, which is no part of the repository.
+    # Told as errors, and none: that it uses the checks which it brings, and that it could not fetch a
+    # module of Terraform's, which is no part of the repository.
     "trivy": re.compile(
         _LINE + _TIME + rb"\t(?:\x1b\[[0-9;]{0,16}m)?(?:ERROR|FATAL)"
         rb"(?!\t\[misconfig\] Falling back to embedded checks\t"

@@ -1,7 +1,7 @@
 """A small database that the real Trivy accepts, in the layout of trivy-db's version 2.
 
-Buckets: `vulnerability` (id → what is known of it), `data-source` (a source's bucket → who that is), and a bucket
-a source (`npm::…` → package → id → which versions).  Beside it, `metadata.json` tells how old all of it is.
+Buckets: `vulnerability` (id → what is known of it), `data-source` (a source's bucket → who that is), and a
+bucket a source (`npm::…` → package → id → which versions).  Beside it, `metadata.json` tells how old it is.
 """
 
 from __future__ import annotations
