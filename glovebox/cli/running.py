@@ -1,4 +1,4 @@
-"""What `glovebox up` shows of its two runs: how far they are, and what came out."""
+"""What `glovebox up` shows of its runs: how far they are, and what came out."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ def _state(view: View) -> str:
     run = view.run
     if run.kind == "account":
         about = f"accounts {run.accounts} | findings: {counts or '–'}"
+    elif run.kind == "repository":
+        about = f"repositories {run.repositories} | findings: {counts or '–'}"
     else:
         about = f"records {view.written}/{run.hosts} | {counts}"
     return f"Run {run.run_id}: {run.state.value} | scans: {scans} | {about}{problems}"
@@ -75,31 +77,62 @@ def say_accounts(console: Console, cloud: LocalCloud, view: View) -> bool:
 
     The real Prowler asks for more than the emulator knows, so its scan may be partial here, and says of what.
     """
+    from glovebox.local.scanner_tools import PROWLER
+    from glovebox.scans.model import ScanState
+
+    _say_findings(console, cloud, view, "aws:")
+    good = {ScanState.COMPLETED} | ({ScanState.PARTIAL} if PROWLER in cloud.tools.real else set())
+    return bool(view.scans) and all(scan.state in good for scan in view.scans) and view.over
+
+
+def say_repositories(console: Console, cloud: LocalCloud, view: View) -> bool:
+    """Print the same of repositories, and whose they are; a scan is partial where its archive is."""
+    from glovebox.scans.model import ScanState
+
+    _say_findings(console, cloud, view, "repo:")
+    for repository in cloud.registry.repositories():
+        owner = cloud.registry.owner_of_target(repository.target)
+        line(console, f"  {repository.id}: {owner.team or 'nobody'}, because {owner.because}")
+    return (
+        view.over
+        and bool(view.scans)
+        and all(
+            scan.state is ScanState.COMPLETED
+            or (
+                scan.state is ScanState.PARTIAL
+                and scan.snapshot is not None
+                and bool(scan.snapshot.gap_counts)
+            )
+            for scan in view.scans
+        )
+    )
+
+
+def _say_findings(console: Console, cloud: LocalCloud, view: View, targets: str) -> None:
+    """By severity and state, of the targets whose names begin so; then scan by scan."""
     from rich.table import Table
 
     from glovebox.findings.model import Severity, State
-    from glovebox.local.scanner_tools import PROWLER
-    from glovebox.scans.model import ScanState
+    from glovebox.text import visible
 
     run = view.run
     table = Table("severity", title=f"Run {run.run_id}: {run.state.value}")
     states = [state.value for state in State]
     for state in states:
         table.add_column(state, justify="right")
-    tallies = [summary.tally.states for summary in cloud.findings.targets()]
+    tallies = [each.tally.states for each in cloud.findings.targets() if each.target.startswith(targets)]
     for severity in sorted(Severity, reverse=True):
         name = severity.name.lower()
         counts = (sum(tally.get(state, {}).get(name, 0) for tally in tallies) for state in states)
         table.add_row(name, *(str(count or "") for count in counts))
     console.print(table)
     for note in run.rejected_lines:
-        line(console, f"  account {note.text} not scanned: {note.reason}")
+        line(console, f"  {run.kind} {visible(note.text, 300)} not scanned: {visible(note.reason, 300)}")
     for scan in view.scans:
-        line(console, f"  {scan.scan_id}: {scan.state.value} in {_seconds(scan)} s")
+        about = f" {scan.repository.scanner} on {scan.repository.repository}" if scan.repository else ""
+        line(console, f"  {scan.scan_id}{about}: {scan.state.value} in {_seconds(scan)} s")
     _say_reasons(console, view)
     line(console, "  The findings: glovebox findings --local")
-    good = {ScanState.COMPLETED} | ({ScanState.PARTIAL} if PROWLER in cloud.tools.real else set())
-    return bool(view.scans) and all(scan.state in good for scan in view.scans) and view.over
 
 
 def _seconds(scan: Scan) -> str:

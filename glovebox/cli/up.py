@@ -187,7 +187,7 @@ def _own_folder(console: Console, folder: Path, *, keep: bool) -> Iterator[None]
 
 
 def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
-    from glovebox.cli.running import followed, say_accounts, say_sites, say_tunnels
+    from glovebox.cli.running import followed, say_accounts, say_repositories, say_sites, say_tunnels
     from glovebox.local.cloud import running_cloud
 
     with running_cloud(plan) as cloud:
@@ -196,10 +196,12 @@ def _run(console: Console, plan: Plan, hosts: bytes, *, once: bool) -> int:
         if cloud.perimeter:
             hosts = _listed(cloud.perimeter.farm)
         cloud.upload_list(hosts)
-        sites, accounts = followed(console, cloud, cloud.fire_schedule(), cloud.scan_accounts().run_id)
+        runs = cloud.fire_schedule(), cloud.scan_accounts().run_id, cloud.scan_repositories().run_id
+        sites, accounts, repositories = followed(console, cloud, *runs)
         complete = [
             say_sites(console, cloud, sites),
             say_accounts(console, cloud, accounts),
+            say_repositories(console, cloud, repositories),
         ]
         say_tunnels(console, cloud)
         if once:

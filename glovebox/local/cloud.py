@@ -17,6 +17,7 @@ import msgspec
 
 from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.adapters.dynamodb_scans import DynamoScanStore
+from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.dates import iso
 from glovebox.errors import ConfigurationError
 from glovebox.local.adaptations import Change
@@ -34,6 +35,7 @@ from glovebox.local.scanner_tools import Tools
 from glovebox.local.server import running_ministack
 from glovebox.local.target import EXTERNAL_ID, TARGET, TargetAccount
 from glovebox.registry.order import AccountsOrder, OrderAnswer, RepositoriesAnswer, RepositoriesOrder
+from glovebox.registry.registry import Registry
 from glovebox.scans.state import Run
 from glovebox.services.launch import LaunchAnswer
 from glovebox.siteaudit.settings import AuditSettings
@@ -106,6 +108,11 @@ class LocalCloud:
     @property
     def store(self) -> DynamoScanStore:
         return DynamoScanStore(self.aws.client("dynamodb"), self.deployment.output("ScansTable"))
+
+    @property
+    def registry(self) -> Registry:
+        store = DynamoTargets(self.aws.client("dynamodb"), self.deployment.output("RegistryTable"))
+        return Registry(store, ACCOUNT)
 
     @property
     def findings(self) -> DynamoFindingStore:
