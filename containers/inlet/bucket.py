@@ -16,6 +16,7 @@ from glovebox.scans.airlock import authorities
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between tries, a minute in all: S3 shows new objects at once, a network takes seconds."""
 TIMEOUT = (10.0, 30.0)
+_PIECE = 1 << 16
 _PASSING = {429, 500, 502, 503, 504}
 _NOT_YET = {403, 404} | _PASSING
 """A presigned GET of an object that is not there yet answers 403 where its signer may not list the bucket."""
@@ -45,6 +46,28 @@ class Bucket:
 
         Raises RefusedError for more than `most` bytes, UpstreamError after `waits` or `seconds`.
         """
+        body = b""
+
+        def take(chunks: Iterator[bytes]) -> None:
+            nonlocal body
+            body = _bounded(chunks, what, most)
+
+        self.stream(url, take, what=what, waits=waits, seconds=seconds)
+        return body
+
+    def stream(
+        self,
+        url: str,
+        take: Callable[[Iterator[bytes]], None],
+        *,
+        what: str,
+        waits: tuple[float, ...] = WAITS,
+        seconds: float = float("inf"),
+    ) -> None:
+        """Let `take` have the object in pieces, once it is there; from the start again where it breaks off.
+
+        What `take` raises goes through.  Raises UpstreamError after `waits` or `seconds`.
+        """
         said, end = "", self.clock() + seconds
         for wait in (0.0, *waits):
             self.sleep(wait)
@@ -53,13 +76,19 @@ class Bucket:
             try:
                 with self.session.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
                     if answer.status_code == requests.codes.ok:
-                        return _bounded(answer.iter_content(65_536), what, most)
+                        return take(self._until(end, answer.iter_content(_PIECE)))
                     said = f"the bucket answered {answer.status_code}"
                     if answer.status_code not in _NOT_YET:
                         break
             except requests.RequestException as error:
                 said = f"no whole answer ({type(error).__name__})"
         raise UpstreamError(f"The {what} cannot be fetched: {said or 'there was no time'}.")
+
+    def _until(self, end: float, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            if self.clock() >= end:
+                raise requests.ReadTimeout
+            yield chunk
 
     def put_once(self, url: str, body: bytes, headers: Mapping[str, str], *, what: str) -> None:
         """Put the object if there is none.
