@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from glovebox.cli.targets import owned
 from glovebox.errors import InputError, NotFoundError
-from glovebox.findings.model import ID_BYTES, Severity, State, service_of
+from glovebox.findings.model import ID_BYTES, Severity, State, account_of, repository_of, service_of
 from glovebox.findings.store import FindingStore, chosen
-from glovebox.registry.model import require_account_id
+from glovebox.registry.model import require_account_id, require_repository_id
+from glovebox.scans.repositories import target_of
 from glovebox.text import visible
 
 if TYPE_CHECKING:
@@ -38,34 +39,58 @@ class Choice(Struct, frozen=True, kw_only=True):
     held: bool | None = None
 
 
-def chosen_targets(there: Remote, accounts: Sequence[str] | None, team: str | None) -> list[str]:
-    """Targets by account and team; without either all that have findings.
+def chosen_targets(
+    there: Remote,
+    accounts: Sequence[str] | None = None,
+    repositories: Sequence[str] | None = None,
+    team: str | None = None,
+) -> list[str]:
+    """Targets by account, repository and team; without any all that have findings.
 
-    Raises InputError for what is no account id, NotFoundError for a team that is not on record.
+    Raises InputError for what is no id, NotFoundError for a team that is not on record.
     """
-    named = None if not accounts else {f"aws:{require_account_id(each)}" for each in accounts}
+    named = {f"aws:{require_account_id(each)}" for each in accounts or ()}
+    named |= {target_of(require_repository_id(each)) for each in repositories or ()}
+    if accounts or repositories:
+        return _owned_by(there, team, named)
     if team is not None:
-        there.registry.team(team)
-        of_team = {each.target for each, owner in owned(there.registry) if owner.team == team}
-        named = of_team if named is None else named & of_team
-    if named is not None:
-        return sorted(named)
+        return _owned_by(there, team, None)
     return sorted(each.target for each in there.findings.targets())
+
+
+def target_named(text: str) -> str:
+    """The target of an account's or a repository's id.  Raises InputError for what is neither."""
+    return target_of(require_repository_id(text)) if "/" in text else f"aws:{require_account_id(text)}"
+
+
+def kind_and_id(target: str) -> str:
+    """As commands take it: `account 123456789012`."""
+    repository = repository_of(target)
+    return f"repository {repository}" if repository else f"account {account_of(target)}"
+
+
+def _owned_by(there: Remote, team: str | None, named: set[str] | None) -> list[str]:
+    """Those of `named` (`None`: of all targets on record) that the team owns; all where no team is named."""
+    if team is None:
+        return sorted(named or ())
+    there.registry.team(team)
+    of_team = {each.target for each, owner in owned(there.registry) if owner.team == team}
+    return sorted(of_team if named is None else named & of_team)
 
 
 def read(store: FindingStore, targets: Sequence[str], choice: Choice) -> Iterator[Finding]:
     """Target by target, in each the gravest and then the latest first."""
-    services = choice.services
+    services = of_accounts = choice.services
     if choice.checks is not None:
-        # The ledger knows services, not checks; so fewer findings are read.
+        # The ledger knows services, not checks, and the checks of accounts are named for theirs.
         of_checks = frozenset(map(service_of, choice.checks))
-        services = of_checks if services is None else services & of_checks
+        of_accounts = of_checks if services is None else services & of_checks
     for target in targets:
         ids = chosen(
             store.ledger(target),
             states=choice.states,
             severity=choice.severity,
-            services=services,
+            services=of_accounts if account_of(target) else services,
             held=choice.held,
         )
         for start in range(0, len(ids), BATCH):
@@ -111,12 +136,13 @@ def freshness(there: Remote, targets: Sequence[str], *, now: int) -> str:
         said.append(f"Never scanned: {', '.join(never[:_NAMED])}{more}.")
     held = [each for each in targets if each in scanned and scanned[each].hold is not None]
     if held:
-        account = held[0].removeprefix("aws:")
+        kind, _, name = kind_and_id(held[0]).partition(" ")
         said.append(
-            f"{len(held):,} targets wait for a person: glovebox findings --held --account {account}, "
-            f"then glovebox findings release {account} or dismiss."
+            f"{len(held):,} targets wait for a person: glovebox findings --held --{kind} {name}, "
+            f"then glovebox findings release {name} or dismiss."
         )
-    return " ".join(said) or "No target was ever scanned: glovebox scan account ID"
+    never_any = "No target was ever scanned: glovebox scan account ID, or glovebox scan repository ID"
+    return " ".join(said) or never_any
 
 
 def _day(seconds: int) -> str:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from glovebox.cli.choosing import Choice
     from glovebox.cli.remote import Remote
     from glovebox.findings.model import Finding
-    from glovebox.findings.store import ScanRecord
+    from glovebox.findings.store import FindingStore, ScanRecord
 
-FORMATS: Final = ("table", "json", "jsonl", "csv", "ocsf")
+FORMATS: Final = ("table", "json", "jsonl", "csv", "ocsf", "sarif", "cyclonedx")
+OF_ONE_REPOSITORY: Final = ("sarif", "cyclonedx")
 STATES: Final = ("new", "open", "reopened", "accepted", "resolved", "all")
 SEVERITIES: Final = ("informational", "low", "medium", "high", "critical")
 TABLE_ROWS: Final = 200
@@ -37,16 +38,25 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
         "findings",
         help="what the scans found",
-        description="Show what the scans of accounts found: by default what is new, open or reopened.",
+        description="Show what the scans of accounts and repositories found: by default what is new, open "
+        "or reopened.",
     )
     parser.set_defaults(run=_show)
     parser.add_argument("--account", metavar="ID", action="append", help="of this account; may be repeated")
-    parser.add_argument("--team", metavar="TEAM", help="of the accounts that this team owns")
+    parser.add_argument(
+        "--repository",
+        metavar="ID",
+        action="append",
+        help="of this repository, such as github.com/acme/shop; may be repeated",
+    )
+    parser.add_argument("--team", metavar="TEAM", help="of the accounts and repositories of this team")
     parser.add_argument("--state", choices=STATES, action="append", help="in this state; may be repeated")
     parser.add_argument(
         "--severity", choices=SEVERITIES, default="informational", help="at least this severe"
     )
-    parser.add_argument("--service", metavar="NAME", action="append", help="of this service, such as s3")
+    parser.add_argument(
+        "--service", metavar="NAME", action="append", help="of this service, such as s3 or trivy-secret"
+    )
     parser.add_argument("--check", metavar="NAME", action="append", help="of this check")
     parser.add_argument("--held", action="store_true", help="only those that wait for release or dismiss")
     parser.add_argument("--format", choices=FORMATS, help="table by default; of a file, by its ending")
@@ -69,23 +79,29 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     withdrawing = action(actions, "withdraw", _withdraw, help="take an acceptance back", inherits=True)
     withdrawing.add_argument("id", metavar="ID", help="as for accept")
     for each in (accepting, withdrawing):
-        each.add_argument(
-            "--account", metavar="ID", dest="of_account", help="look only there, which is quicker"
-        )
+        where = each.add_mutually_exclusive_group()
+        for name in ("account", "repository"):
+            where.add_argument(
+                f"--{name}", metavar="ID", dest="of_target", help="look only there, which is quicker"
+            )
     for name, run, sentence in (
-        ("release", _release, "believe that what is held of an account is resolved"),
+        ("release", _release, "believe that what is held of a target is resolved"),
         ("dismiss", _dismiss, "do not believe it: what is held stays as it was"),
     ):
-        deciding = action(actions, name, run, help=sentence, inherits=True)
-        deciding.add_argument("account_id", metavar="ACCOUNT", help="its id")
-    scans = action(
-        actions, "scans", _scans, help="what the latest scans of an account came to", inherits=True
-    )
-    scans.add_argument("account_id", metavar="ACCOUNT", help="its id")
+        _add_target(action(actions, name, run, help=sentence, inherits=True))
+    scans = action(actions, "scans", _scans, help="what the latest scans of a target came to", inherits=True)
+    _add_target(scans)
     scans.add_argument(
         "--last", metavar="N", type=_number, default=SCANS, help=f"so many of them ({SCANS} by default)"
     )
     json_option(scans)
+
+
+def _add_target(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("of_target", metavar="TARGET", nargs="?", help="an account's or a repository's id")
+    for name in ("account", "repository"):
+        which.add_argument(f"--{name}", metavar="ID", dest="named_target", help=f"the same, of this {name}")
 
 
 # ---------------------------------------------------------------- showing
@@ -97,12 +113,14 @@ def _show(args: argparse.Namespace) -> int:
 
     there = remote.connect(args)
     choice = _choice(args)
-    targets = chosen_targets(there, args.account, args.team)
+    targets = chosen_targets(there, args.account, args.repository, args.team)
     found = read(there.findings, targets, choice)
     kind = args.format or _format_of(args.output)
-    shown = (
-        _print_table(found) if kind == "table" and args.output is None else _write(found, kind, args.output)
-    )
+    if kind == "table" and args.output is None:
+        shown = _print_table(found)
+    else:
+        only = _only_repository(targets) if kind in OF_ONE_REPOSITORY else ""
+        shown = _write(found, kind, args.output, there.findings, only)
     say(f"{shown:,} findings. {freshness(there, targets, now=int(time.time()))}")
     return OK
 
@@ -135,17 +153,32 @@ def _print_table(found: Iterator[Finding]) -> int:
     for finding in found:
         if count < TABLE_ROWS:
             [cells] = table_rows([finding])
-            rows.append((finding.id[:SHOWN_ID], finding.account, *cells))
+            rows.append((finding.id[:SHOWN_ID], finding.account or finding.repository, *cells))
         count += 1
     if rows:
-        print_table(("id", "account", *TABLE_COLUMNS), rows)
+        print_table(("id", "target", *TABLE_COLUMNS), rows)
     if count > TABLE_ROWS:
         say(f"The first {TABLE_ROWS:,} of {count:,}; -o FILE has them all.")
     return count
 
 
-def _write(found: Iterator[Finding], kind: str, output: Path | None) -> int:
-    from glovebox.cli.writing import encoded, to_file, to_stdout
+def _only_repository(targets: list[str]) -> str:
+    """Raises InputError unless the targets are one repository."""
+    from glovebox.errors import InputError
+    from glovebox.findings.model import repository_of
+
+    if len(targets) != 1 or not repository_of(targets[0]):
+        raise InputError(
+            f"These formats are of one repository, and {len(targets):,} targets are chosen.",
+            fix="Name one: --repository github.com/acme/shop.",
+        )
+    return targets[0]
+
+
+def _write(
+    found: Iterator[Finding], kind: str, output: Path | None, store: FindingStore, repository: str
+) -> int:
+    from glovebox.cli.writing import encoded, of_repository, to_file, to_stdout
 
     count = 0
 
@@ -155,7 +188,10 @@ def _write(found: Iterator[Finding], kind: str, output: Path | None) -> int:
             count += 1
             yield finding
 
-    pieces = encoded(counted(), kind)
+    if repository:
+        pieces = of_repository(counted(), kind, store, repository, now=int(time.time()))
+    else:
+        pieces = encoded(counted(), kind)
     if output is None:
         to_stdout(pieces)
     else:
@@ -164,9 +200,10 @@ def _write(found: Iterator[Finding], kind: str, output: Path | None) -> int:
 
 
 def _scans(args: argparse.Namespace) -> int:
+    from glovebox.cli.choosing import kind_and_id
     from glovebox.cli.output import print_json, print_table, say
 
-    there, target = _acting(args), _target(args.account_id)
+    there, target = _acting(args), _target(args)
     found = there.findings.scans(target, limit=args.last)
     if args.json:
         print_json(found)
@@ -175,13 +212,13 @@ def _scans(args: argparse.Namespace) -> int:
             ("scan", "asked for", "quality", "items", "refused", "changes", "why"), map(_scan_row, found)
         )
     else:
-        say(f"{target} was never scanned: glovebox scan account {args.account_id}")
+        say(f"{target} was never scanned: glovebox scan {kind_and_id(target)}")
     return OK
 
 
 def _scan_row(scan: ScanRecord) -> tuple[object, ...]:
     changes = ", ".join(f"{count:,} {step}" for step, count in scan.steps.items())
-    why = " ".join((*scan.reasons, *scan.examples[:1]))
+    why = " ".join((*scan.reasons, *scan.examples[:1], *scan.notes))
     asked, refused = _moment(scan.at), f"{sum(scan.refused.values()):,}"
     return (scan.scan_id, asked, scan.quality.value, f"{scan.items:,}", refused, changes or "–", why)
 
@@ -198,7 +235,7 @@ def _accept(args: argparse.Namespace) -> int:
     now = int(time.time())
     target, key = _find(there, args)
     acceptance = Acceptance(reason=args.reason, owner=args.owner, until=args.until)
-    there.registry.require_acceptable(target.removeprefix("aws:"), acceptance, now=now)
+    there.registry.require_acceptable(target, acceptance, now=now)
     recording.accept(there.findings, target, key, acceptance, by=there.caller, now=now)
     say(f"{key.hex()} of {target} is accepted until {_date(args.until)}.")
     return OK
@@ -219,7 +256,7 @@ def _release(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
 
-    there, target = _acting(args), _target(args.account_id)
+    there, target = _acting(args), _target(args)
     recording.release(there.findings, target, by=there.caller, now=int(time.time()))
     say(f"What was held of {target} is resolved.")
     return OK
@@ -229,7 +266,7 @@ def _dismiss(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
 
-    there, target = _acting(args), _target(args.account_id)
+    there, target = _acting(args), _target(args)
     recording.dismiss(there.findings, target, by=there.caller, now=int(time.time()))
     say(f"What was held of {target} stays as it was.")
     return OK
@@ -239,7 +276,7 @@ def _acting(args: argparse.Namespace) -> Remote:
     """Raises InputError for a filter before the action: an action is about what it names alone."""
     from glovebox.errors import InputError
 
-    filters = ("account", "team", "state", "service", "check", "held", "format", "output")
+    filters = ("account", "repository", "team", "state", "service", "check", "held", "format", "output")
     given = [f"--{each}" for each in filters if getattr(args, each)]
     if given:
         raise InputError(f"{given[0]} chooses what is shown.", fix="Give the action its own options only.")
@@ -249,13 +286,13 @@ def _acting(args: argparse.Namespace) -> Remote:
 def _find(there: Remote, args: argparse.Namespace) -> tuple[str, bytes]:
     from glovebox.cli.choosing import find
 
-    return find(there.findings, args.id, None if args.of_account is None else _target(args.of_account))
+    return find(there.findings, args.id, None if args.of_target is None else _target(args))
 
 
-def _target(account_id: str) -> str:
-    from glovebox.registry.model import require_account_id
+def _target(args: argparse.Namespace) -> str:
+    from glovebox.cli.choosing import target_named
 
-    return f"aws:{require_account_id(account_id)}"
+    return target_named(args.of_target or args.named_target)
 
 
 def _day(text: str) -> int:

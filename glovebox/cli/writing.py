@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glovebox.errors import InputError
+from glovebox.findings.cyclonedx import cyclonedx
 from glovebox.findings.export import TABLE_COLUMNS, csv_lines, json_lines, ocsf, table_rows
+from glovebox.findings.model import repository_of
+from glovebox.findings.sarif import sarif
 
 if TYPE_CHECKING:
     from glovebox.findings.model import Finding
+    from glovebox.findings.store import FindingStore
+
+LATEST_SCANS = 30
+"""Among so many each scanner that is in use has one."""
 
 
 def encoded(found: Iterable[Finding], kind: str) -> Iterator[bytes]:
@@ -29,6 +36,20 @@ def encoded(found: Iterable[Finding], kind: str) -> Iterator[bytes]:
             return _array(json_lines(found))
         case _:
             return _tabbed(found)
+
+
+def of_repository(
+    found: Iterable[Finding], kind: str, store: FindingStore, target: str, *, now: int
+) -> Iterator[bytes]:
+    """`kind` is `sarif` or `cyclonedx`; what was looked at is that of the latest scans."""
+    commits: dict[str, str] = {}
+    for scan in store.scans(target, limit=LATEST_SCANS):
+        if scan.scanner and scan.commit:
+            commits.setdefault(scan.scanner, scan.commit)
+    repository = repository_of(target)
+    if kind == "sarif":
+        return sarif(found, repository, commits)
+    return cyclonedx(store.components(target), found, repository, commits.get("trivy", ""), now=now)
 
 
 def to_stdout(pieces: Iterable[bytes]) -> None:
@@ -69,7 +90,7 @@ def _array(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _tabbed(found: Iterable[Finding]) -> Iterator[bytes]:
-    yield "\t".join(("id", "account", *TABLE_COLUMNS)).encode() + b"\n"
+    yield "\t".join(("id", "target", *TABLE_COLUMNS)).encode() + b"\n"
     for finding in found:
         [cells] = table_rows([finding])
-        yield "\t".join((finding.id, finding.account, *cells)).encode() + b"\n"
+        yield "\t".join((finding.id, finding.account or finding.repository, *cells)).encode() + b"\n"

@@ -38,6 +38,8 @@ COLUMNS: Final = (
     "acceptedUntil",
     "acceptanceReason",
     "remediation",
+    "target",
+    "places",
 )
 """Of the CSV file: add at the end, as scripts read it."""
 TABLE_COLUMNS: Final = ("state", "severity", "check", "region", "resource", "since")
@@ -69,7 +71,7 @@ def to_ocsf(finding: Finding) -> dict[str, object]:
         "type_uid": DETECTION_FINDING * 100 + activity_id,
         "type_name": f"Detection Finding: {activity}",
         "time": finding.since * 1_000,
-        "time_dt": _moment(finding.since),
+        "time_dt": moment(finding.since),
         "message": finding.detail,
         "severity_id": int(finding.severity),
         "severity": finding.severity.name.capitalize(),
@@ -80,7 +82,7 @@ def to_ocsf(finding: Finding) -> dict[str, object]:
         "metadata": {
             "event_code": finding.check,
             "product": {"name": "Glovebox", "vendor_name": "Glovebox"},
-            "profiles": ["cloud", "datetime"],
+            "profiles": ["cloud", "datetime"] if finding.account else ["datetime"],
             "version": OCSF_VERSION,
         },
         "finding_info": {
@@ -88,8 +90,35 @@ def to_ocsf(finding: Finding) -> dict[str, object]:
             "title": text.title or finding.check,
             "desc": text.description,
             "created_time": finding.first_seen * 1_000,
-            "created_time_dt": _moment(finding.first_seen),
+            "created_time_dt": moment(finding.first_seen),
         },
+        **_where(finding),
+        "remediation": {"desc": text.remediation, "references": list(text.references)},
+        "risk_details": text.risk,
+        "unmapped": {
+            "categories": list(text.categories),
+            "compliance": {name: list(each) for name, each in text.compliance.items()},
+            "glovebox": _ours(finding),
+        },
+    }
+
+
+def _where(finding: Finding) -> dict[str, object]:
+    """The resource, and the cloud that it is in, where it is in one."""
+    if not finding.account:
+        resource = {
+            "uid": finding.repository or finding.target,
+            "name": finding.resource,
+            "type": "Repository",
+            "group": {"name": finding.service},
+            "data": {
+                "name": finding.name,
+                "type": finding.type,
+                "places": [{"path": each.path, "line": each.line} for each in finding.places],
+            },
+        }
+        return {"resources": [resource]}
+    return {
         "cloud": {
             "provider": "aws",
             "account": {"uid": finding.account, "type": "AWS Account", "type_id": 10},
@@ -104,13 +133,6 @@ def to_ocsf(finding: Finding) -> dict[str, object]:
                 "group": {"name": finding.service},
             }
         ],
-        "remediation": {"desc": text.remediation, "references": list(text.references)},
-        "risk_details": text.risk,
-        "unmapped": {
-            "categories": list(text.categories),
-            "compliance": {name: list(each) for name, each in text.compliance.items()},
-            "glovebox": _ours(finding),
-        },
     }
 
 
@@ -149,7 +171,7 @@ def table_rows(findings: Iterable[Finding]) -> Iterator[tuple[str, ...]]:
             finding.check,
             finding.region,
             finding.resource,
-            _moment(finding.since),
+            moment(finding.since),
         )
 
 
@@ -168,12 +190,14 @@ def _cells(finding: Finding) -> tuple[object, ...]:
         finding.name,
         finding.type,
         finding.detail,
-        _moment(finding.since),
-        _moment(finding.first_seen),
+        moment(finding.since),
+        moment(finding.first_seen),
         accepted.owner if accepted else None,
-        _moment(accepted.until) if accepted else None,
+        moment(accepted.until) if accepted else None,
         accepted.reason if accepted else None,
         text.remediation,
+        finding.target,
+        "; ".join(map(str, finding.places)),
     )
 
 
@@ -181,14 +205,14 @@ def _ours(finding: Finding) -> dict[str, object]:
     ours: dict[str, object] = {
         "target": finding.target,
         "state": finding.state.value,
-        "since": _moment(finding.since),
+        "since": moment(finding.since),
         "scan": finding.scan_id,
     }
     if finding.acceptance is not None:
         ours["acceptance"] = {
             "reason": finding.acceptance.reason,
             "owner": finding.acceptance.owner,
-            "until": _moment(finding.acceptance.until),
+            "until": moment(finding.acceptance.until),
         }
     return ours
 
@@ -200,5 +224,6 @@ def _drained(buffer: io.StringIO) -> str:
     return text
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """ISO 8601, of epoch seconds."""
     return iso(datetime.fromtimestamp(seconds, UTC))

@@ -115,7 +115,7 @@ class RepositoryReport:
 
     def __init__(self, target: str, scanner: RepositoryScanner) -> None:
         self._target = target
-        self._scanner = scanner
+        self._scanner: RepositoryScanner = scanner
         self._drafts: dict[bytes, _Draft] = {}
         self._fixes: dict[str, set[str]] = {}
         self._components = Components()

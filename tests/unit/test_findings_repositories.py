@@ -319,7 +319,7 @@ def _about(line: Line, service: str) -> bool:
 
 
 def test_the_same_rule_elsewhere_in_what_was_planted_is_not_what_was_planted() -> None:
-    lines = [line for line in planted_lines("trufflehog")]
+    lines = list(planted_lines("trufflehog"))
     moved = msgspec.structs.replace(lines[0], path="canary/other.pem")
     assert judged(read(moved, scanner="trufflehog"), "trufflehog").quality is Quality.UNTRUSTED
 
