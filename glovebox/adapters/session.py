@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
 STACKS: Final = ("Glovebox-Storage", "Glovebox-Broker")
@@ -47,6 +48,8 @@ class Clients(Protocol):
     def functions(self) -> LambdaClient: ...
 
     def organizations(self) -> OrganizationsClient: ...
+
+    def secrets(self) -> SecretsManagerClient: ...
 
     def sts(self) -> STSClient: ...
 
@@ -76,6 +79,9 @@ class AwsClients:
 
     def organizations(self) -> OrganizationsClient:
         return self._session.client("organizations", config=_CONFIG)
+
+    def secrets(self) -> SecretsManagerClient:
+        return self._session.client("secretsmanager", config=_CONFIG)
 
     def sts(self) -> STSClient:
         return self._session.client("sts", config=_CONFIG)

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import cast
 
-from glovebox.cli import audit, cost, drill, findings, owners, scan, targets, teams, up
+from glovebox.cli import audit, cost, drill, findings, github_app, owners, scan, targets, teams, up
 from glovebox.cli.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, REFUSED
 from glovebox.errors import ConfigurationError, ConflictError, GloveboxError, InputError, RefusedError
 from glovebox.text import visible
 
-COMMANDS = (audit, up, targets, teams, owners, scan, findings, drill, cost)
+COMMANDS = (audit, up, targets, github_app, teams, owners, scan, findings, drill, cost)
 """In the order of `glovebox --help`."""
 MAX_ERROR_CHARACTERS = 2_000
 """An error is a sentence or two; the rest would push them off the screen."""

@@ -10,7 +10,8 @@ from glovebox.cli.actions import Actions, action, json_option
 from glovebox.cli.exit_codes import OK
 
 if TYPE_CHECKING:
-    from glovebox.registry.owners import By
+    from glovebox.registry.owners import By, Subject
+    from glovebox.registry.registry import Registry
 
 
 def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
@@ -83,6 +84,17 @@ def _remove(args: argparse.Namespace) -> int:
     return OK
 
 
+def _repository(registry: Registry, name: str) -> Subject:
+    """As it is on record, with its host or without; else by its name alone."""
+    from glovebox.registry.owners import Subject
+
+    lowered = name.lower()
+    for each in registry.repositories():
+        if lowered in (each.id, each.id.partition("/")[2]):
+            return Subject.of(each)
+    return Subject(repository=name)
+
+
 def _explain(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, print_table
     from glovebox.registry.owners import Subject
@@ -91,7 +103,7 @@ def _explain(args: argparse.Namespace) -> int:
     if args.account is not None:
         subject = Subject.of(registry.account(args.account))
     else:
-        subject = Subject(repository=args.repository)
+        subject = _repository(registry, args.repository)
     owner = registry.owner(subject)
     if args.json:
         print_json(owner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glovebox.registry.importing import Organization
     from glovebox.registry.order import Orders
     from glovebox.registry.registry import Registry
+    from glovebox.rotation import Safe
     from glovebox.scans.ports import ScanStore
 
 
@@ -32,6 +33,15 @@ class Remote(Protocol):
 
     @property
     def orders(self) -> Orders: ...
+
+    @property
+    def github_app(self) -> Safe:
+        """The secret of the App that repositories are read through."""
+        ...
+
+    def sync_repositories(self) -> dict[str, Any]:
+        """Have the App's repositories put on record, and wait; what changed.  Raises UpstreamError."""
+        ...
 
     def organization_of(self, profile: str | None) -> Organization:
         """As this AWS profile sees it; `None` is that of the deployment."""
@@ -113,6 +123,18 @@ class DeployedRemote:
         from glovebox.adapters.orders import LambdaOrders
 
         return LambdaOrders(self._clients.functions(), self._deployed.output("LaunchFunction"))
+
+    @property
+    def github_app(self) -> Safe:
+        from glovebox.adapters.secrets import AwsSafe
+
+        return AwsSafe(self._clients.secrets(), self._deployed.output("GitHubAppSecret"))
+
+    def sync_repositories(self) -> dict[str, Any]:
+        from glovebox.adapters.invoking import invoked
+
+        function = self._deployed.output("SnapshotFunction")
+        return invoked(self._clients.functions(), function, {"sync": True}, dict[str, Any], called="snapshot")
 
     def organization_of(self, profile: str | None) -> Organization:
         from glovebox.adapters.organizations import AwsOrganization

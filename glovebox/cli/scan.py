@@ -1,20 +1,21 @@
-"""`glovebox scan`: have accounts scanned, and follow the scans."""
+"""`glovebox scan`: have accounts or repositories scanned, and follow the scans."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from glovebox.cli import remote
 from glovebox.cli.actions import Actions, action, json_option
 from glovebox.cli.exit_codes import INCOMPLETE, OK
+from glovebox.cli.repository_targets import is_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from glovebox.cli.remote import Remote
-    from glovebox.registry.order import Accounts, Refused
+    from glovebox.registry.order import OrderAnswer, Refused, RepositoriesAnswer
     from glovebox.scans.state import Run, Scan
 
 POLL_SECONDS = 5.0
@@ -26,14 +27,24 @@ MAX_MINUTES = 24 * 60
 
 def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     """Declare the command, its actions and their options."""
-    parser = subparsers.add_parser("scan", help="have accounts scanned", description="Have accounts scanned.")
+    parser = subparsers.add_parser(
+        "scan",
+        help="have accounts or repositories scanned",
+        description="Have accounts or repositories scanned.",
+    )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     starting = action(actions, "account", _account, help="scan accounts that are on record")
     starting.add_argument("ids", metavar="ID", nargs="*", help="an account's id")
     starting.add_argument("--all", action="store_true", help="every account that is on record and enabled")
+    looking = action(actions, "repository", _repository, help="scan repositories that are on record")
+    looking.add_argument("ids", metavar="ID", nargs="*", help="a repository's id: github.com/acme/shop")
+    looking.add_argument("--all", action="store_true", help="every repository on record and enabled")
+    looking.add_argument(
+        "--ref", metavar="REF", default="", help="a branch, tag or commit, where it is not the default branch"
+    )
     showing = action(actions, "show", _show, help="show how far a run is")
-    showing.add_argument("run_id", metavar="RUN", help="the run, as `glovebox scan account` named it")
-    for following in (starting, showing):
+    showing.add_argument("run_id", metavar="RUN", help="the run, as `glovebox scan` named it")
+    for following in (starting, looking, showing):
         following.add_argument("--wait", action="store_true", help="wait until every scan has ended")
         following.add_argument(
             "--timeout", metavar="MINUTES", type=_minutes, default=DEFAULT_MINUTES, help="wait no longer"
@@ -42,16 +53,37 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
 
 
 def _account(args: argparse.Namespace) -> int:
-    from glovebox.cli.output import print_json, say
     from glovebox.registry.order import AccountsOrder
 
-    wanted = _wanted(args)
+    wanted = _wanted(args, "account", args.ids)
     there = remote.connect(args)
     if wanted != "all":
         there.registry.require_scannable(wanted)
     answer = there.orders.scan(AccountsOrder(accounts=wanted, requested_by=there.caller))
+    return _ordered(there, answer, f"{answer.accounts} accounts", args)
+
+
+def _repository(args: argparse.Namespace) -> int:
+    from glovebox.registry.order import RepositoriesOrder
+
+    wanted = _wanted(args, "repository", [each.lower() for each in args.ids])
+    ref = _ref(args.ref)
+    there = remote.connect(args)
+    if wanted != "all":
+        there.registry.require_scannable_repositories(wanted)
+    order = RepositoriesOrder(repositories=wanted, ref=ref, requested_by=there.caller)
+    answer = there.orders.scan_repositories(order)
+    return _ordered(there, answer, f"{answer.repositories} repositories", args)
+
+
+def _ordered(
+    there: Remote, answer: OrderAnswer | RepositoriesAnswer, targets: str, args: argparse.Namespace
+) -> int:
+    """Say what an order came to, and follow it where that is wanted."""
+    from glovebox.cli.output import print_json, say
+
     _say_refused(answer.refused)
-    say(f"Run {answer.run_id}: {answer.scans} scans of {answer.accounts} accounts.")
+    say(f"Run {answer.run_id}: {answer.scans} scans of {targets}.")
     if args.wait:
         return _follow(there, there.scans.run(answer.run_id), args)
     if args.json:
@@ -60,21 +92,39 @@ def _account(args: argparse.Namespace) -> int:
     return OK if not answer.refused else INCOMPLETE
 
 
-def _wanted(args: argparse.Namespace) -> Accounts:
-    """Raises InputError for no account, for too many, and for some beside all of them."""
+def _wanted(
+    args: argparse.Namespace, kind: Literal["account", "repository"], named: Iterable[str]
+) -> tuple[str, ...] | Literal["all"]:
+    """Raises InputError for nothing, for too much, and for some beside all of them."""
     from glovebox.errors import InputError
-    from glovebox.registry.order import MAX_ACCOUNTS
+    from glovebox.registry.order import MAX_TARGETS
 
     if args.all and args.ids:
-        raise InputError("--all has no ids beside it.", fix="Name accounts, or leave their ids out.")
+        raise InputError("--all has no ids beside it.", fix="Name some, or leave their ids out.")
     if args.all:
         return "all"
-    ids = tuple(dict.fromkeys(args.ids))
+    ids = tuple(dict.fromkeys(named))
     if not ids:
-        raise InputError("No account is named.", fix="Give one id or more, or --all.")
-    if len(ids) > MAX_ACCOUNTS:
-        raise InputError(f"One order has at most {MAX_ACCOUNTS:,} accounts.", fix="Make it several.")
+        raise InputError(f"No {kind} is named.", fix="Give one id or more, or --all.")
+    if len(ids) > MAX_TARGETS:
+        raise InputError(f"One order has at most {MAX_TARGETS:,} targets.", fix="Make it several.")
+    for each in ids:
+        if is_repository(each) != (kind == "repository"):
+            raise InputError(f"{each!r} is no id of one {kind}.", fix="See glovebox targets list.")
     return ids
+
+
+def _ref(text: str) -> str:
+    """Raises InputError for what git takes for no name of a commit."""
+    import msgspec
+
+    from glovebox.errors import InputError
+    from glovebox.scans.repositories import Ref
+
+    try:
+        return msgspec.convert(text, Ref)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{text!r} is no ref.", fix="Give a branch, a tag or a commit.") from error
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -96,18 +146,21 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _refused(run: Run) -> list[Refused]:
-    """The accounts that `launch` refused; none of a run over sites, which refuses lines of a list."""
+    """The targets that `launch` refused; none of a run over sites, which refuses lines of a list."""
     from glovebox.registry.order import Refused
 
-    notes = run.rejected_lines if run.kind == "account" else ()
-    return [Refused(account=each.text, reason=each.reason) for each in notes]
+    if run.kind == "account":
+        return [Refused(account=each.text, reason=each.reason) for each in run.rejected_lines]
+    if run.kind == "repository":
+        return [Refused(repository=each.text, reason=each.reason) for each in run.rejected_lines]
+    return []
 
 
 def _say_refused(refused: Iterable[Refused]) -> None:
     from glovebox.cli.output import say
 
     for each in refused:
-        say(f"{each.account} is not scanned: {each.reason}")
+        say(f"{each.name} is not scanned: {each.reason}")
 
 
 def _follow(there: Remote, run: Run, args: argparse.Namespace) -> int:
@@ -150,7 +203,7 @@ def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> 
     rows = [
         (
             each["scanId"],
-            each["account"],
+            f"{each['repository']} ({each['scanner']})" if "repository" in each else each["account"],
             each["state"],
             each["attempt"],
             ", ".join(f"{count} {step}" for step, count in each["findings"].items()) or "–",
@@ -158,22 +211,35 @@ def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> 
         )
         for each in told
     ]
-    print_table(("scan", "account", "state", "attempt", "findings", "reason"), rows)
+    print_table(("scan", run.kind, "state", "attempt", "findings", "reason"), rows)
 
 
 def _as_json(there: Remote, scan: Scan) -> dict[str, Any]:
-    account = scan.account.account if scan.account else ""
-    record = there.findings.scan(f"aws:{account}", scan.scan_id) if account and scan.state.ended else None
+    record = there.findings.scan(scan.target, scan.scan_id) if scan.target and scan.state.ended else None
     return {
         "scanId": scan.scan_id,
-        "account": account,
-        "regions": scan.account.regions if scan.account else [],
+        **_about(scan),
         "state": scan.state.value,
         "attempt": scan.attempt,
         "reason": scan.reason,
         "fix": scan.failure.fix if scan.failure else None,
         "findings": record.steps if record else {},
         "endedAt": scan.ended_at,
+    }
+
+
+def _about(scan: Scan) -> dict[str, object]:
+    """What is scanned; `commit` is there as soon as it is known."""
+    if scan.repository is not None:
+        return {
+            "repository": scan.repository.repository,
+            "scanner": scan.repository.scanner,
+            "ref": scan.repository.ref,
+            "commit": scan.snapshot.commit if scan.snapshot else None,
+        }
+    return {
+        "account": scan.account.account if scan.account else "",
+        "regions": scan.account.regions if scan.account else [],
     }
 
 

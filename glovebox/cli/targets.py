@@ -1,4 +1,4 @@
-"""`glovebox targets`: the accounts that may be scanned."""
+"""`glovebox targets`: the accounts and repositories that may be scanned."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glovebox.cli import remote
+from glovebox.cli import remote, repository_targets
 from glovebox.cli.actions import Actions, action, json_option
 from glovebox.cli.exit_codes import OK
+from glovebox.cli.repository_targets import is_repository
 
 if TYPE_CHECKING:
     from glovebox.registry.importing import ImportPlan
-    from glovebox.registry.model import Account
+    from glovebox.registry.model import Account, Repository
     from glovebox.registry.owners import Ownership
     from glovebox.registry.registry import Registry
 
+COLUMNS = ("account", "name", "unit", "team", "regions", "state")
+_ID = "the account's or repository's id"
 SHOWN_CHANGES = 50
 """Accounts of an import that a terminal shows; --json has them all."""
 
@@ -24,29 +27,30 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     """Declare the command, its actions and their options."""
     parser = subparsers.add_parser(
         "targets",
-        help="the accounts that may be scanned",
-        description="Keep the accounts that may be scanned.",
+        help="the accounts and repositories that may be scanned",
+        description="Keep the accounts and repositories that may be scanned.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = action(actions, "list", _list, help="list the accounts with their owners")
+    listing = action(actions, "list", _list, help="list the targets with their owners")
     listing.add_argument("--team", metavar="TEAM", help="only those that this team owns")
     listing.add_argument("--unowned", action="store_true", help="only those that nobody owns")
     json_option(listing)
-    adding = action(actions, "add", _add, help="put an account on record")
-    adding.add_argument("id", metavar="ID", help="the account's id, twelve digits")
+    adding = action(actions, "add", _add, help="put an account or a repository on record")
+    adding.add_argument("id", metavar="ID", help=f"{_ID}: twelve digits, or github.com/acme/shop")
     _add_field_options(adding)
-    setting = action(actions, "set", _set, help="change what is on record of an account")
-    setting.add_argument("id", metavar="ID", help="the account's id")
+    setting = action(actions, "set", _set, help="change what is on record of a target")
+    setting.add_argument("id", metavar="ID", help=_ID)
     _add_field_options(setting)
     switch = setting.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_true", help="scan it again")
     switch.add_argument("--disable", action="store_true", help="do not scan it, whatever an import says")
-    showing = action(actions, "show", _show, help="show an account, and why it is whose")
-    showing.add_argument("id", metavar="ID", help="the account's id")
+    showing = action(actions, "show", _show, help="show a target, and why it is whose")
+    showing.add_argument("id", metavar="ID", help=_ID)
     json_option(showing)
-    removing = action(actions, "remove", _remove, help="take an account off record; its findings stay")
-    removing.add_argument("id", metavar="ID", help="the account's id")
+    removing = action(actions, "remove", _remove, help="take a target off record; its findings stay")
+    removing.add_argument("id", metavar="ID", help=_ID)
     _add_import(actions)
+    json_option(action(actions, "sync", _sync, help="bring in the repositories of the GitHub App"))
 
 
 def _add_import(actions: Actions[argparse.ArgumentParser]) -> None:
@@ -79,11 +83,18 @@ def _add_field_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--external-id", metavar="ID", help="its audit role's, where it is not the deployment's"
     )
+    parser.add_argument(
+        "--scanners", metavar="NAMES", help="of a repository: trivy,trufflehog,kingfisher, or some of them"
+    )
 
 
 def _fields(args: argparse.Namespace) -> dict[str, Any]:  # the types of Account's fields
-    """What the options say; an empty text takes a value away."""
+    """What the options say; an empty text takes a value away.  Raises InputError for a repository's."""
+    from glovebox.errors import InputError
     from glovebox.registry.model import parse_ou, parse_tag
+
+    if args.scanners is not None:
+        raise InputError("--scanners is of repositories.", fix="Accounts are scanned by Prowler.")
 
     said: dict[str, Any] = {
         "name": args.name,
@@ -100,37 +111,57 @@ def _list(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, print_table, say
 
     registry = remote.connect(args).registry
-    chosen = [
-        (account, owner)
-        for account, owner in owned(registry)
-        if (not args.team or owner.team == args.team) and not (args.unowned and owner.owned)
-    ]
+
+    def wanted(owner: Ownership) -> bool:
+        return (not args.team or owner.team == args.team) and not (args.unowned and owner.owned)
+
+    accounts = [each for each in owned_accounts(registry) if wanted(each[1])]
+    repositories = [each for each in owned_repositories(registry) if wanted(each[1])]
     if args.json:
-        print_json([as_json(account, owner) for account, owner in chosen])
+        of_repositories = [repository_targets.as_json(*each) for each in repositories]
+        print_json([*(as_json(*each) for each in accounts), *of_repositories])
         return OK
-    rows = [
-        (each.id, each.name, "/".join(each.ou), owner.team or "–", _regions(each), _state(each))
-        for each, owner in chosen
-    ]
-    if rows:
-        print_table(("account", "name", "unit", "team", "regions", "state"), rows)
-    else:
-        say("No account. To bring some in: glovebox targets import --from-organizations --dry-run")
+    if accounts:
+        print_table(COLUMNS, [_row(*each) for each in accounts])
+    if repositories:
+        print_table(repository_targets.COLUMNS, [repository_targets.row(*each) for each in repositories])
+    if not accounts and not repositories:
+        say("No target. To bring some in: glovebox targets import --from-organizations --dry-run, "
+            "or glovebox targets sync")  # fmt: skip
     return OK
 
 
-def owned(registry: Registry) -> list[tuple[Account, Ownership]]:
-    """Every account with its owner, the rules read once."""
+def owned(registry: Registry) -> list[tuple[Account | Repository, Ownership]]:
+    """Every target with its owner."""
+    return [*owned_accounts(registry), *owned_repositories(registry)]
+
+
+def owned_accounts(registry: Registry) -> list[tuple[Account, Ownership]]:
+    """The rules are read once."""
     from glovebox.registry.owners import Subject, owner_of
 
     rules = registry.rules()
     return [(each, owner_of(Subject.of(each), rules)) for each in registry.accounts()]
 
 
+def owned_repositories(registry: Registry) -> list[tuple[Repository, Ownership]]:
+    """The rules and teams are read once."""
+    from glovebox.registry.owners import Subject, owner_of
+
+    rules, teams = registry.rules(), {each.name for each in registry.teams()}
+    return [(each, owner_of(Subject.of(each), rules, teams)) for each in registry.repositories()]
+
+
+def _row(account: Account, owner: Ownership) -> tuple[str, ...]:
+    unit, team = "/".join(account.ou), owner.team or "–"
+    return (account.id, account.name, unit, team, _regions(account), _state(account))
+
+
 def as_json(account: Account, owner: Ownership) -> dict[str, object]:
     """An account as programs read it: all fields, also empty ones."""
     return {
         "id": account.id,
+        "kind": "account",
         "name": account.name,
         "ou": "/".join(account.ou),
         "tags": account.tags,
@@ -148,6 +179,8 @@ def _add(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.registry.model import Account
 
+    if is_repository(args.id):
+        return repository_targets.add(args)
     account = Account(id=args.id, **_fields(args))
     remote.connect(args).registry.add(account)
     say(f"{account.id} is on record. It needs its audit role: docs/audit-role.md. "
@@ -160,13 +193,18 @@ def _set(args: argparse.Namespace) -> int:
     from glovebox.errors import InputError
     from glovebox.registry.model import Disabled
 
-    values = _fields(args)
+    of_repository = is_repository(args.id)
+    values = repository_targets.fields(args) if of_repository else _fields(args)
     if args.enable or args.disable:
         values["disabled"] = Disabled.BY_HAND if args.disable else None
     if not values:
         raise InputError("Nothing to change was named.", fix="See glovebox targets set --help.")
-    account = remote.connect(args).registry.change(args.id, **values)
-    say(f"{account.id} is changed: {', '.join(sorted(values))}.")
+    registry = remote.connect(args).registry
+    if of_repository:
+        registry.change_repository(args.id.lower(), **values)
+    else:
+        registry.change(args.id, **values)
+    say(f"{args.id} is changed: {', '.join(sorted(values))}.")
     return OK
 
 
@@ -174,6 +212,8 @@ def _show(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, print_table
     from glovebox.registry.owners import Subject
 
+    if is_repository(args.id):
+        return repository_targets.show(args)
     registry = remote.connect(args).registry
     account = registry.account(args.id)
     owner = registry.owner(Subject.of(account))
@@ -202,7 +242,13 @@ def _show(args: argparse.Namespace) -> int:
 def _remove(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
 
-    remote.connect(args).registry.remove(args.id)
+    registry = remote.connect(args).registry
+    if is_repository(args.id):
+        registry.remove_repository(args.id.lower())
+        say(f"{args.id} is off record. Its findings stay; where the App is installed there, the next sync "
+            "brings it back: to leave it out, disable it.")  # fmt: skip
+        return OK
+    registry.remove(args.id)
     say(f"{args.id} is off record. Its findings stay; its audit role is there until its stack is deleted.")
     return OK
 
@@ -226,6 +272,22 @@ def _import(args: argparse.Namespace) -> int:
     else:
         there.registry.carry_out(plan, force=args.force)
         say(f"Done: {len(list(plan.writes)):,} accounts written.")
+    return OK
+
+
+def _sync(args: argparse.Namespace) -> int:
+    from glovebox.cli.output import print_json, print_table, say
+
+    answer = remote.connect(args).sync_repositories()
+    if args.json:
+        print_json(answer)
+        return OK
+    rows = list(repository_targets.changes(answer))
+    if rows:
+        print_table(("", "repository", "what"), rows[:SHOWN_CHANGES])
+    if len(rows) > SHOWN_CHANGES:
+        say(f"… and {len(rows) - SHOWN_CHANGES:,} more; --json shows all.")
+    say(repository_targets.summed(answer))
     return OK
 
 

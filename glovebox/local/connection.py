@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_organizations import OrganizationsClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sts import STSClient
 
 FILE: Final = "connection.json"
@@ -86,6 +87,9 @@ class LocalClients:
         raise ConfigurationError(
             "The local cloud has no organization.", fix="Import a file instead: --file CSV"
         )
+
+    def secrets(self) -> SecretsManagerClient:
+        return self._aws.client("secretsmanager")
 
     def sts(self) -> STSClient:
         return self._aws.client("sts")

@@ -7,7 +7,6 @@ import io
 import json
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,124 +14,31 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from glovebox.adapters.dynamodb_findings import DynamoFindingStore
 from glovebox.cli import remote, scan
 from glovebox.cli.exit_codes import BAD_INPUT, INCOMPLETE, OK, REFUSED
 from glovebox.cli.main import main
 from glovebox.errors import InputError
 from glovebox.findings import recording
 from glovebox.findings.model import Observation, State
-from glovebox.registry.importing import Organization
 from glovebox.registry.model import Account, Disabled, Team
-from glovebox.registry.order import AccountsOrder, OrderAnswer, Refused
-from glovebox.registry.registry import Registry
-from glovebox.scans.accounts import AccountTarget
-from glovebox.scans.model import RunState, ScanState
-from glovebox.scans.state import Run, Scan
-from glovebox.siteaudit.notes import LineNote
-from tests.fakes import FakeScanStore
-from tests.findings import TABLE, judgement, observation
+from glovebox.registry.order import AccountsOrder, Refused
+from glovebox.scans.model import ScanState
+from tests.deployment import RUN, Command, FakeRemote, commands, connected, start
+from tests.findings import judgement, observation
 from tests.prowler import ACCOUNT, COVERAGE
-from tests.registry import SCANNING, FakeOrganization, member, registry
-from tests.small_dynamodb import SmallDynamoDB
+from tests.registry import SCANNING, member
 
-RUN = "20261122T120000Z-0123abcd"
 NOW = int(datetime.now(UTC).timestamp())
-
-
-@dataclass
-class FakeOrders:
-    """`launch`, whose scans end as `ends` says."""
-
-    scans: FakeScanStore
-    ends: list[ScanState] = field(default_factory=list)
-    refused: tuple[Refused, ...] = ()
-    orders: list[AccountsOrder] = field(default_factory=list)
-    error: Exception | None = None
-    enabled: tuple[str, ...] = ()
-    """What `all` means."""
-
-    def scan(self, order: AccountsOrder) -> OrderAnswer:
-        if self.error:
-            raise self.error
-        self.orders.append(order)
-        accounts = self.enabled if order.accounts == "all" else order.accounts
-        start(self.scans, accounts, self.refused)
-        return OrderAnswer(run_id=RUN, accounts=len(accounts), scans=len(accounts), refused=self.refused)
-
-    def pass_time(self, _: float) -> None:
-        """What happens while the command line sleeps: the next scan ends."""
-        for scan_id, each in self.scans.all_scans.items():
-            if not each.state.ended and self.ends:
-                self.scans.all_scans[scan_id] = replace(each, state=self.ends.pop(0), ended_at="then")
-                return
-
-
-def start(store: FakeScanStore, accounts: tuple[str, ...], refused: tuple[Refused, ...] = ()) -> None:
-    run = Run(
-        run_id=RUN,
-        state=RunState.RUNNING,
-        requested_at="now",
-        requested_by="me",
-        scan_date="now",
-        hosts=0,
-        shards=len(accounts),
-        pending=len(accounts),
-        kind="account",
-        rejected_lines=tuple(LineNote(line=0, text=each.account, reason=each.reason) for each in refused),
-        rejected_count=len(refused),
-    )
-    scans = [
-        Scan(
-            scan_id=f"{RUN}-{number:04d}",
-            state=ScanState.RUNNING,
-            attempt=1,
-            hosts=(),
-            requested_at="now",
-            changed_at="now",
-            attempt_since="now",
-            account=AccountTarget(account=each, regions=["eu-central-1"]),
-        )
-        for number, each in enumerate(accounts)
-    ]
-    store.create(run, scans)
-
-
-@dataclass
-class FakeRemote:
-    registry: Registry
-    findings: DynamoFindingStore
-    scans: FakeScanStore
-    orders: FakeOrders
-    organization: FakeOrganization = field(default_factory=FakeOrganization)
-    caller: str = "arn:aws:iam::999999999999:user/ana"
-
-    def organization_of(self, profile: str | None) -> Organization:
-        assert profile in (None, "management")
-        return self.organization
 
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> FakeRemote:
-    table: Any = SmallDynamoDB()
-    scans = FakeScanStore()
-    made = FakeRemote(registry(), DynamoFindingStore(table, TABLE, at_once=1), scans, FakeOrders(scans))
-    monkeypatch.setattr(remote, "connect", lambda args: made)
-    monkeypatch.setattr(scan.time, "sleep", made.orders.pass_time)
-    return made
+    return connected(monkeypatch)
 
 
 @pytest.fixture
-def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Callable[..., tuple[int, str, str]]:
-    def command(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        said = capsysbinary.readouterr()
-        return code, said.out.decode(), said.err.decode()
-
-    return command
-
-
-Command = Callable[..., tuple[int, str, str]]
+def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Command:
+    return commands(capsysbinary)
 
 
 # ---------------------------------------------------------------- targets, teams, owners
