@@ -94,7 +94,7 @@ class Agent:
         self._engine = engine
         self._folder = folder
         self._images = images
-        self._keep = keep
+        self.keep = keep
         self._closing = threading.Event()
         self._running: dict[str, Running] = {}
         self._threads: list[threading.Thread] = []
@@ -173,7 +173,7 @@ class Agent:
         finally:
             del self._running[running.task.arn]
             self._engine.left(running.task)
-            if not self._keep:
+            if not self.keep:
                 remove(running.folder)
 
     @contextmanager
