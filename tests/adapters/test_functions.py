@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import importlib
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -24,13 +25,13 @@ from glovebox.envelopes.credentials import decode
 from glovebox.envelopes.sealing import KeyPair
 from glovebox.errors import ConfigurationError, InputError
 from glovebox.farm.dns import Answer, serving_names_apart
-from glovebox.registry.model import Account, Disabled
+from glovebox.registry.model import Account, Disabled, Repository
 from glovebox.scans.accounts import CLAIM_VARIABLE, AccountScanRequest, claim_key
 from glovebox.scans.model import OutletOrder, handoff_key, manifest_key, report_key
 from glovebox.siteaudit.record import to_json
 from glovebox.tickets.keys import KeySet
 from tests.account_flow import planted_item
-from tests.fakes import PUBLIC_ADDRESS
+from tests.fakes import PUBLIC_ADDRESS, snapshot_answer
 from tests.findings import create_table
 from tests.flow import created, manifest_of, stream_event
 from tests.prowler import item, report
@@ -73,6 +74,12 @@ ENVIRONMENT = {
     "REGIONS": "eu-west-1,us-east-1",
     "REGIONS_PER_SCAN": "4",
     "SERVICE_PARTS": "1",
+    "SNAPSHOT_FUNCTION": "snapshot",
+    "REPOSITORY_SCANNERS": "trivy,trufflehog",
+    "TRIVY_TASK_DEFINITION": "trivy",
+    "TRUFFLEHOG_TASK_DEFINITION": "trufflehog",
+    "KINGFISHER_TASK_DEFINITION": "kingfisher",
+    "UNTICKETED_SECURITY_GROUPS": "sg-0cafe",
     "AUDIT_ROLE": "arn:aws:iam::${Target}:role/GloveboxAudit",
     "EXTERNAL_ID": "external-id-of-sixteen",
     "SESSION_POLICY": '{"Version":"2012-10-17","Id":"${Target}","Statement":[]}',
@@ -81,6 +88,9 @@ ENVIRONMENT = {
     "SHODAN_SECRET": "shodan",
     "PAGE_URL": "https://audit.example.org",
 }
+
+
+REPOSITORY = "github.com/acme/shop"
 
 
 class Context:
@@ -107,7 +117,7 @@ def deployed(dynamodb: DynamoDBClient, names: str, monkeypatch: pytest.MonkeyPat
     for name in ("lists", "handoff", "results", "publication", "claims"):
         s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    make_cluster(ecs, "cluster", families=("scanner", "prowler"))
+    make_cluster(ecs, "cluster", families=("scanner", "prowler", "trivy", "kingfisher"))
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     topic = sns.create_topic(Name="topic")["TopicArn"]
     for secret in ("ticket-key", "leaf"):
@@ -221,6 +231,39 @@ def test_an_order_of_accounts_goes_from_the_registry_to_credentials_that_one_tas
 
 
 @pytest.mark.usefixtures("deployed")
+def test_an_order_of_repositories_asks_snapshot_and_starts_a_task_that_can_unpack_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    class Snapshot:
+        """Lambda, and the one function that `launch` waits for."""
+
+        def invoke(self, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - Lambda's
+            asked.append((FunctionName, json.loads(Payload)))
+            return {"Payload": io.BytesIO(msgspec.json.encode(snapshot_answer(REPOSITORY, "main")))}
+
+    monkeypatch.setattr("functions.launch.bootstrap.patient_client", lambda service: Snapshot())
+    registry = DynamoTargets(client("dynamodb"), "registry")
+    registry.put(Repository(id=REPOSITORY, scanners=("kingfisher", "trivy")), revision=0)
+
+    order = {"repositories": [REPOSITORY, "github.com/acme/none"], "ref": "main"}
+    answer = json.loads(json.dumps(handle("launch", order)))
+    assert (answer["scans"], answer["repositories"]) == (2, 1)
+    assert [each["repository"] for each in answer["refused"]] == ["github.com/acme/none"]
+    wanted = {"runId": answer["runId"], "repository": REPOSITORY, "ref": "main"}
+    assert asked == [("snapshot", {"snapshot": wanted})] * 2
+    ecs = client("ecs")
+    arns = ecs.list_tasks(cluster="cluster")["taskArns"]
+    tasks = ecs.describe_tasks(cluster="cluster", tasks=arns)["tasks"]
+    families = {task["taskDefinitionArn"].split("/")[1].split(":")[0] for task in tasks}
+    assert families == {"trivy", "kingfisher"}
+    key = handoff_key(f"{answer['runId']}-0000", 1, "inlet.env")
+    lines = client("s3").get_object(Bucket="handoff", Key=key)["Body"].read().decode().splitlines()
+    assert f"GLOVEBOX_SNAPSHOT_URL={snapshot_answer(REPOSITORY).url}" in lines
+
+
+@pytest.mark.usefixtures("deployed")
 def test_a_report_of_an_account_becomes_findings_a_closed_run_and_a_message(
     dynamodb: DynamoDBClient,
 ) -> None:
@@ -312,6 +355,7 @@ def test_a_missing_variable_is_named_whichever_it_is(unit: str) -> None:
         ("REGIONS_PER_SCAN", "0"),
         ("REGIONS_PER_SCAN", "65"),
         ("SERVICE_PARTS", "9"),
+        ("REPOSITORY_SCANNERS", "trivy,semgrep"),
         ("ENRICHMENT", "yes"),
         ("AUDIT_SETTINGS", "{"),
         ("AUDIT_SETTINGS", '{"perHost": 0}'),

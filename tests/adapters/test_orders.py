@@ -9,10 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 from botocore.exceptions import ReadTimeoutError
+from botocore.stub import Stubber
 
+from glovebox.adapters.aws import patient_client
 from glovebox.adapters.orders import LambdaOrders
+from glovebox.adapters.snapshots import LambdaSnapshots
 from glovebox.errors import ConflictError, GloveboxError, InputError, RefusedError, UpstreamError
-from glovebox.registry.order import AccountsOrder, OrderAnswer, Refused
+from glovebox.registry.order import AccountsOrder, OrderAnswer, Refused, RepositoriesAnswer, RepositoriesOrder
+from glovebox.scans.repositories import SnapshotOrder
+from glovebox.services.repository_runs import SNAPSHOT_SECONDS
+from tests.fakes import no_snapshot, snapshot_answer
 
 ORDER = AccountsOrder(accounts=("111122223333",), requested_by="ana")
 
@@ -101,3 +107,65 @@ def test_a_late_answer_is_a_failure_and_not_asked_for_again() -> None:
 def test_an_order_that_makes_no_sense_cannot_be_read(event: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(event, AccountsOrder)
+
+
+# ---------------------------------------------------------------- repositories
+
+
+def test_an_order_of_repositories_is_one_invocation_that_waits() -> None:
+    function = Function(
+        b'{"runId": "r", "repositories": 1, "scans": 2, "refused": [{"repository": "a/b/c", "reason": "x"}]}'
+    )
+    answer = orders(function).scan_repositories(RepositoriesOrder(repositories=("github.com/acme/shop",)))
+    assert answer == RepositoriesAnswer(
+        run_id="r", repositories=1, scans=2, refused=(Refused(repository="a/b/c", reason="x"),)
+    )
+    [call] = function.calls
+    told = {"repositories": ["github.com/acme/shop"], "ref": "", "requestedBy": "invocation"}
+    assert json.loads(call["Payload"]) == told
+
+
+SNAPSHOT = SnapshotOrder(run_id="r", repository="github.com/acme/shop", ref="main")
+
+
+def snapshots(function: object) -> LambdaSnapshots:
+    stand_in: Any = function
+    return LambdaSnapshots(stand_in, "snapshot")
+
+
+def test_a_snapshot_is_asked_for_once_and_waited_for() -> None:
+    function = Function(msgspec.json.encode(snapshot_answer("github.com/acme/shop", "main")))
+    assert snapshots(function).take(SNAPSHOT) == snapshot_answer("github.com/acme/shop", "main")
+    [call] = function.calls
+    assert (call["FunctionName"], "InvocationType" in call) == ("snapshot", False)
+    assert json.loads(call["Payload"]) == {"snapshot": msgspec.to_builtins(SNAPSHOT)}
+
+
+def test_why_there_is_no_snapshot_is_an_answer() -> None:
+    function = Function(msgspec.json.encode(no_snapshot("repository_gone")))
+    assert snapshots(function).take(SNAPSHOT) == no_snapshot("repository_gone")
+
+
+@pytest.mark.parametrize("kind", ["InputError", "ConfigurationError", "RefusedError", "Sandbox.Timedout"])
+def test_whatever_snapshot_raises_may_pass(kind: str) -> None:
+    payload = json.dumps({"errorMessage": "It cannot be.", "errorType": kind}).encode()
+    with pytest.raises(UpstreamError, match=r"It cannot be\.") as raised:
+        snapshots(Function(payload, FunctionError="Unhandled")).take(SNAPSHOT)
+    assert type(raised.value) is UpstreamError
+
+
+@pytest.mark.parametrize(
+    "payload", [b"null", b"{}x", b'{"snapshot": {"repository": "../.."}}', b'{"more": 1}']
+)
+def test_an_answer_of_snapshot_that_nobody_understands_may_pass(payload: bytes) -> None:
+    with pytest.raises(UpstreamError, match="snapshot answered what nobody understands"):
+        snapshots(Function(payload)).take(SNAPSHOT)
+
+
+def test_a_throttled_snapshot_may_pass_and_is_asked_for_once(aws: None) -> None:
+    made = patient_client("lambda")
+    with Stubber(made) as stub:
+        stub.add_client_error("invoke", "TooManyRequestsException", "Rate Exceeded.", http_status_code=429)
+        with pytest.raises(UpstreamError, match="TooManyRequestsException"):
+            LambdaSnapshots(made, "snapshot").take(SNAPSHOT)
+    assert made.meta.config.read_timeout > SNAPSHOT_SECONDS
