@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ TOOLS = ROOT / "tools"
 BUILD_SECONDS = 900
 PROWLER = ROOT / ".glovebox/prowler/bin/prowler"
 """In an environment of its own: it pins its own boto3."""
+SCANNERS = ROOT / ".glovebox/scanners/.ready"
+TRUFFLEHOG = ROOT / ".glovebox/trufflehog/trufflehog"
 
 # Node is started by the first import of aws_cdk, with the environment of that moment.  The validation of
 # every template at synth triples its time (CI has a step with it on); the banner on its age fails nothing.
@@ -52,6 +55,16 @@ def _lacks_prowler() -> str | None:
     return _lacks_containers()
 
 
+def _lacks_scanners() -> str | None:
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        return "Trivy's package is for Linux on x86-64"
+    return None if SCANNERS.exists() else "the real scanners are not installed (make test brings them)"
+
+
+def _lacks_trufflehog() -> str | None:
+    return None if TRUFFLEHOG.exists() else "TruffleHog is not built (make test-trufflehog does)"
+
+
 @functools.cache  # It tries a namespace, which takes a tenth of a second.
 def _lacks_lab() -> str | None:
     from glovebox.lab.probe import why_no_drill
@@ -67,6 +80,8 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "lab": _lacks_lab,
     "squid": _lacks_containers,
     "prowler": _lacks_prowler,
+    "scanners": _lacks_scanners,
+    "trufflehog": _lacks_trufflehog,
 }
 """Marker → why this machine cannot run such tests, or `None`."""
 
@@ -99,6 +114,7 @@ ROOMS = (
     ("engine/test_traits", "patience"),
     ("adapters", "adapters"),
     ("infrastructure", "templates"),
+    ("scanners", "scanners"),
     ("policies", "templates"),
 )
 """Tests that share what takes seconds to make, by the beginning of their path.  With two workers one of them

@@ -16,7 +16,8 @@ set -- "$@" --no-rule-cache
 # Its defaults, so that a younger one does not change them: a file's MB, archives in archives, how sure it is.
 set -- "$@" --max-file-size 256 --extraction-depth 2 --confidence medium
 
-scan "$kingfisher" "$@" >"$out/report.kingfisher.json"
+# What it prints are sums, which would make two texts of the report.
+scan "$kingfisher" "$@" --output "$out/report.kingfisher.json" >/dev/null
 # It ends so where it found secrets, and where it found valid ones.
 case $code in 200 | 205) code=0 ;; esac
 ended "$code"

@@ -1,0 +1,286 @@
+"""The real scanners by our scripts, without a network, on a tree of faults that wants them to look away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from containers.outlet.logged import logged_errors
+from glovebox.local.sample_repositories import PlantedSecrets
+from glovebox.scans.repositories import SOURCE, RepositoryScanner
+from tests.scanners.boxes import SECONDS, Box, Finding, alone
+from tests.scanners.trees import KEYS, NOT_OBEYED, OBEYED, STEERING, WORDS, faults, lay
+from tests.scanners.trivy_database import write_cache
+
+SCANNERS = [
+    pytest.param("trivy", marks=pytest.mark.scanners),
+    pytest.param("kingfisher", marks=pytest.mark.scanners),
+    pytest.param("trufflehog", marks=pytest.mark.trufflehog),
+]
+KEY_RULES = {"trivy": "private-key", "trufflehog": "PrivateKey", "kingfisher": "betterleaks.private-key"}
+TOKEN_RULES = {"trivy": "github-pat", "trufflehog": "Github", "kingfisher": "betterleaks.github-pat"}
+NOT_SEARCHED_BY_TRIVY = {b".git/own.pem"}
+Maker = Callable[[RepositoryScanner], Box]
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory, trivy_cache: Path) -> Maker:
+    return lambda scanner: Box(tmp_path_factory.mktemp(scanner) / "box", scanner, trivy_cache)
+
+
+@pytest.fixture(scope="module", params=SCANNERS)
+def scanner(request: pytest.FixtureRequest) -> RepositoryScanner:
+    name: RepositoryScanner = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def plain(scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets) -> Box:
+    """The scan of a tree that steers nobody."""
+    box = make(scanner)
+    lay(box.tree, faults(planted))
+    assert box.run() == 0, box.log
+    return box
+
+
+@pytest.fixture(scope="module")
+def steered(scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets, plain: Box) -> Box:
+    """The scan of the same tree with everything that a scanner might obey, started within, and with an
+    environment full of options.
+    """
+    box = make(scanner)
+    path, line = NOT_OBEYED
+    ignored = "".join(line.format(token=planted.token, word=word) for word in WORDS)
+    lay(box.tree, {**faults(planted), **STEERING, path: ignored})
+    assert box.run(**STEERING_VARIABLES) == 0, box.log
+    return box
+
+
+STEERING_VARIABLES = {
+    "TRIVY_SEVERITY": "UNKNOWN",
+    "TRIVY_SKIP_DIRS": "**",
+    "TRIVY_FORMAT": "table",
+    "TRIVY_DISABLE_TELEMETRY": "false",
+    "TRUFFLEHOG_EXCLUDE_PATHS": "kingfisher.yaml",
+    "KF_RULE_CACHE_DIR": ".",
+    "KINGFISHER_ALERT_REPORT_URL": "https://example.com",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "GIT_CONFIG_GLOBAL": ".git/config",
+}
+
+
+def _within(findings: Counter[Finding], folder: str) -> Counter[Finding]:
+    return Counter({each: count for each, count in findings.items() if each[1].startswith(folder)})
+
+
+def test_every_scanner_finds_the_canary(plain: Box) -> None:
+    found = _within(plain.findings(), "canary/")
+    assert ("secret", "canary/key.pem", KEY_RULES[plain.scanner]) in found
+    if plain.scanner == "trivy":
+        assert ("misconfiguration", "canary/Dockerfile", "DS-0002") in found
+        assert ("vulnerability", "canary/package-lock.json", "lodash CVE-2019-10744") in found
+
+
+def test_secrets_are_found_under_whatever_name_and_wherever_they_lie(plain: Box) -> None:
+    rule = KEY_RULES[plain.scanner]
+    found = {path for kind, path, named in plain.findings() if (kind, named) == ("secret", rule)}
+    expected = KEYS - (NOT_SEARCHED_BY_TRIVY if plain.scanner == "trivy" else set())
+    assert found - {"canary/key.pem"} == {_as_told(plain.scanner, name) for name in expected}
+
+
+def _as_told(scanner: str, name: bytes) -> str:
+    """TruffleHog has a way of its own with a byte that is no text."""
+    text = f"repository/{name.decode(errors='replace')}"
+    return text.replace("\N{REPLACEMENT CHARACTER}", "\u2757") if scanner == "trufflehog" else text
+
+
+def test_secrets_of_several_kinds_are_found(plain: Box) -> None:
+    assert ("secret", "repository/settings.py", TOKEN_RULES[plain.scanner]) in plain.findings()
+
+
+@pytest.mark.parametrize("scanner", [SCANNERS[0]], indirect=True)
+def test_trivy_finds_vulnerabilities_misconfigurations_and_licenses(plain: Box) -> None:
+    found = plain.findings()
+    for expected in (
+        ("vulnerability", "repository/package-lock.json", "lodash CVE-2018-3721"),
+        ("vulnerability", "repository/requirements.txt", "Django CVE-2019-14234"),
+        ("misconfiguration", "repository/Dockerfile", "DS-0002"),
+        ("misconfiguration", "repository/dev/Dockerfile", "DS-0002"),
+        ("misconfiguration", "repository/main.tf", "AWS-0089"),
+        ("license", "copyleft", "GPL-3.0-only"),
+    ):
+        assert expected in found, expected
+
+
+def test_nothing_in_a_repository_or_in_the_environment_steers_a_scanner(plain: Box, steered: Box) -> None:
+    of_both, more = plain.findings(), steered.findings()
+    assert of_both - more == Counter()
+    path = NOT_OBEYED[0].decode()
+    assert {place for _, place, _ in more - of_both} <= {f"repository/{path}"} | _PLACES_OF_STEERING
+
+
+_PLACES_OF_STEERING = {f"repository/{name.decode()}" for name in STEERING}
+
+
+@pytest.mark.scanners
+def test_the_same_files_do_steer_a_trivy_that_is_started_otherwise(
+    tmp_path: Path, trivy_cache: Path, planted: PlantedSecrets
+) -> None:
+    box = Box(tmp_path / "box", "trivy", trivy_cache)
+    lay(box.tree, {**faults(planted), **STEERING})
+    offline = ["--skip-db-update", "--skip-check-update", "--offline-scan", "--cache-dir", str(trivy_cache)]
+    subprocess.run(
+        [
+            *alone(),
+            str(box.root / "bin/trivy"),
+            "fs",
+            "-q",
+            "-f",
+            "json",
+            "-o",
+            str(box.native),
+            *offline,
+            ".",
+        ],
+        cwd=box.tree / SOURCE,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert "Results" not in box.json(box.native.name)
+
+
+def test_lines_that_say_of_themselves_that_they_are_no_secret_are_told(steered: Box) -> None:
+    path = f"repository/{NOT_OBEYED[0].decode()}"
+    assert steered.findings()[("secret", path, TOKEN_RULES[steered.scanner])] >= 1
+
+
+def test_nothing_of_a_repository_is_run(steered: Box) -> None:
+    assert {each.name for each in steered.tree.iterdir()} == {"canary", "repository"}
+    assert {each.name for each in steered.tree.parent.iterdir()} == {"tree"}
+
+
+def test_what_comes_out_are_our_files_and_the_outlets_group_reads_them(plain: Box) -> None:
+    names = {each.name for each in plain.out.iterdir()}
+    assert names == {plain.native.name, "exit.json", "version.json", "scanner.log"}
+    assert {each.stat().st_mode & 0o777 for each in plain.out.iterdir()} == {0o640}
+
+
+def test_the_log_of_a_good_scan_tells_of_no_errors(plain: Box) -> None:
+    assert logged_errors(plain.out, plain.scanner) == ([], "")
+
+
+def test_the_version_is_told(plain: Box) -> None:
+    told = plain.json("version.json")
+    assert told["Version"][0].isdigit()
+    if plain.scanner == "trivy":
+        made = datetime.fromisoformat(told["VulnerabilityDB"]["UpdatedAt"])
+        assert timedelta(0) < datetime.now(UTC) - made < timedelta(hours=3)
+
+
+@pytest.mark.scanners
+def test_an_old_database_scans_and_its_age_is_told(tmp_path: Path) -> None:
+    box = Box(tmp_path / "box", "trivy", write_cache(tmp_path / "cache", age=timedelta(days=300)))
+    lay(box.tree, {})
+    assert box.run() == 0
+    made = datetime.fromisoformat(box.json("version.json")["VulnerabilityDB"]["UpdatedAt"])
+    assert datetime.now(UTC) - made > timedelta(days=299)
+
+
+@pytest.mark.scanners
+def test_without_a_database_trivy_fails_and_says_why(tmp_path: Path) -> None:
+    box = Box(tmp_path / "box", "trivy", tmp_path / "no-cache")
+    lay(box.tree, {})
+    assert box.run() == 1
+    assert "--skip-db-update cannot be specified on the first run" in box.log
+    assert "VulnerabilityDB" not in box.json("version.json")
+    assert not (tmp_path / "no-cache").exists(), "and none is fetched"
+
+
+@pytest.mark.scanners
+def test_trivy_fetches_no_terraform_module_and_runs_no_git(tmp_path: Path, trivy_cache: Path) -> None:
+    box = Box(tmp_path / "box", "trivy", trivy_cache)
+    marker = tmp_path / "git-was-run"
+    git = box.root / "bin/git"
+    git.write_text(f"#!/bin/sh\ntouch '{marker}'\n")
+    git.chmod(0o755)
+    module = 'module "their" {\n  source = "git::https://example.com/module.git"\n}\n'
+    lay(box.tree, {b"main.tf": module + faults(PlantedSecrets.made())[b"main.tf"]})
+    assert box.run() == 0
+    assert "git must be available" in box.log
+    assert not marker.exists()
+    assert logged_errors(box.out, "trivy") == ([], "")
+    assert ("misconfiguration", "repository/main.tf", "AWS-0089") in box.findings()
+
+
+@pytest.mark.parametrize("scanner", [SCANNERS[0], SCANNERS[2]], indirect=True)
+def test_what_no_switch_keeps_a_scanner_from_obeying(
+    scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets
+) -> None:
+    """Should this fail, upstream obeys something else: snapshots count such lines, and would count others."""
+    box = make(scanner)
+    path, text = OBEYED[scanner]
+    lay(box.tree, {path: text.format(token=planted.token)})
+    assert box.run() == 0
+    hidden = {"trivy": "DS-0002", "trufflehog": "Github"}[scanner]
+    rules = {rule for _, place, rule in box.findings() if place == f"repository/{path.decode()}"}
+    assert hidden not in rules
+
+
+def test_without_a_tree_nothing_is_scanned(scanner: RepositoryScanner, make: Maker) -> None:
+    box = make(scanner)
+    (box.tree / SOURCE).rmdir()
+    box.tree.rmdir()
+    assert box.run() == 2
+    assert not box.native.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 143)])
+def test_a_task_that_is_stopped_tells_of_it_and_leaves_nothing_running(
+    scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets, number: int, code: int
+) -> None:
+    box = make(scanner)
+    lay(box.tree, faults(planted))
+    with box.start() as process:
+        group = _held(process.pid, scanner)
+        process.send_signal(number)
+        assert process.wait(SECONDS) == code
+    assert box.json("exit.json") == {"exit": code}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_a_scanner_that_is_killed_is_told_of(
+    scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets
+) -> None:
+    box = make(scanner)
+    lay(box.tree, faults(planted))
+    with box.start() as process:
+        group = _held(process.pid, scanner)
+        os.kill(group, signal.SIGKILL)
+        assert process.wait(SECONDS) == 137
+    assert box.json("exit.json") == {"exit": 137}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def _held(script: int, name: str) -> int:
+    """The group of the scanner that a script runs, stopped in the middle of whatever it was doing."""
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        for child in map(int, Path(f"/proc/{script}/task/{script}/children").read_text().split()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                program = Path(f"/proc/{child}/comm").read_text().strip()
+                if program == name and os.getpgid(child) == child:
+                    os.killpg(child, signal.SIGSTOP)
+                    return child
+        time.sleep(0.01)
+    raise AssertionError(f"{name} was not started")
