@@ -209,7 +209,8 @@ def _scans(args: argparse.Namespace) -> int:
         print_json(found)
     elif found:
         print_table(
-            ("scan", "asked for", "quality", "items", "refused", "changes", "why"), map(_scan_row, found)
+            ("scan", "scanner", "asked for", "quality", "items", "refused", "changes", "why"),
+            map(_scan_row, found),
         )
     else:
         say(f"{target} was never scanned: glovebox scan {kind_and_id(target)}")
@@ -220,7 +221,16 @@ def _scan_row(scan: ScanRecord) -> tuple[object, ...]:
     changes = ", ".join(f"{count:,} {step}" for step, count in scan.steps.items())
     why = " ".join((*scan.reasons, *scan.examples[:1], *scan.notes))
     asked, refused = _moment(scan.at), f"{sum(scan.refused.values()):,}"
-    return (scan.scan_id, asked, scan.quality.value, f"{scan.items:,}", refused, changes or "–", why)
+    return (
+        scan.scan_id,
+        scan.scanner or "prowler",
+        asked,
+        scan.quality.value,
+        f"{scan.items:,}",
+        refused,
+        changes or "–",
+        why,
+    )
 
 
 # ---------------------------------------------------------------- deciding
