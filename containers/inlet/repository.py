@@ -70,7 +70,7 @@ def lay_down(bucket: Bucket, url: str, request: RepositoryScanRequest, folder: P
     with _tried(tree):
         tree.mkdir(0o755)
         bucket.stream(url, take, what="snapshot", seconds=SECONDS)
-        _plant(tree / CANARY)
+        plant(tree / CANARY)
         _seal(tree)
 
 
@@ -166,7 +166,7 @@ class _Folders:
         return self._open[-1]
 
 
-def _plant(folder: Path) -> None:
+def plant(folder: Path) -> None:
     """What every scanner knows for bad.  The key is another one each time, so that it can be on no list."""
     folder.mkdir(0o755)
     key = ec.generate_private_key(ec.SECP256R1())
