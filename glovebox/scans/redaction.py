@@ -22,10 +22,11 @@ _NAME: Final = (
 )
 """How names of secrets end; what only begins so is about them: `secretsmanager:ListSecrets`, `HttpTokens`."""
 _NAMED: Final = re.compile(_NAME + r"\Z")
-_MAY_BE: Final = re.compile(
-    r"[:=?]|A[KS]IA|eyJ|IQoJ|F[wQ]oG|gh[a-z]_|github_|xox|AIza|k_live_|glpat-|-----BEGIN"
-)
-"""What each of the following has in it."""
+_NAMES: Final = ("passw", "passphrase", "secret", "token", "credential", "key", "authorization", "cookie")
+_STARTS: Final = (
+    "AKIA", "ASIA", "IQoJ", "FwoG", "FQoG", "eyJ", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_",
+    "glpat-", "xox", "AIza", "k_live_", "-----BEGIN",
+)  # fmt: skip
 _SECRETS: Final = re.compile(
     # Names of resources, of secrets too (`…:secret:db`): everything hangs on them, so they stay.
     r"(?P<arn>arn:aws[a-z-]{0,16}:(?:(?!://)[^\s\"',;])*+)"
@@ -57,6 +58,8 @@ def redacted(value: object) -> object:
 
 def redact(text: str) -> str:
     """`text` with `WITHHELD` for every secret in it; ARNs stay as they are."""
+    if not _may_be(text):
+        return text
     return _remembered(text) if len(text) <= MAX_REMEMBERED else _redact(text)
 
 
@@ -70,7 +73,18 @@ def _secret_name(key: str) -> bool:
 
 
 def _redact(text: str) -> str:
-    return _SECRETS.sub(_withheld, text) if _MAY_BE.search(text) else text
+    return _SECRETS.sub(_withheld, text)
+
+
+def _may_be(text: str) -> bool:
+    """Whether there is anything to look at closely: a hundred times quicker than to look."""
+    if "?" in text or ("@" in text and "://" in text):
+        return True
+    if ":" in text or "=" in text:
+        folded = text.casefold()
+        if any(name in folded for name in _NAMES):
+            return True
+    return any(start in text for start in _STARTS)
 
 
 _remembered = lru_cache(REMEMBERED)(_redact)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from glovebox.scans import redaction
 from glovebox.scans.redaction import WITHHELD, redact, redacted
 
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEhidden\nhidden==\n-----END RSA PRIVATE KEY-----"
@@ -128,3 +129,35 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
 def test_a_long_text_of_beginnings_is_done_with(piece: str) -> None:
     """With an expression that looks twice, one of these would take hours."""
     assert redact(piece * ((1 << 20) // len(piece)))
+
+
+PIECES = st.sampled_from(
+    [
+        *SECRETS,
+        *INNOCENT,
+        ":",
+        "=",
+        "=>",
+        "?",
+        "@",
+        "://",
+        " ",
+        "\n",
+        '"',
+        "pa\u017f\u017fword",
+        "to\u212aen",
+        "KEY",
+    ]
+)
+
+
+@given(st.lists(PIECES | WORDS, max_size=6))
+def test_no_text_with_a_secret_is_passed_over_unlooked_at(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert redact(text) == redaction._SECRETS.sub(redaction._withheld, text)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_secrets_in_small_letters_or_large_are_looked_at_alike(secret: str) -> None:
+    for text in (secret.lower(), secret.upper(), secret.swapcase()):
+        assert redact(text) == redaction._SECRETS.sub(redaction._withheld, text)
