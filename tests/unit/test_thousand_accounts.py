@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 import pytest
 
 from glovebox.registry.order import MAX_ACCOUNTS
 from glovebox.scans.model import RunState, ScanState
-from glovebox.scans.ports import NoCapacityError, TaskOrder
+from glovebox.scans.state import Scan
 from glovebox.services.launch import STARTING_SECONDS
 from glovebox.services.watch import CAPACITY_SECONDS, MAX_LAUNCHES_PER_TICK, WAITING_SECONDS
 from tests.account_chaos import items_of
 from tests.account_flow import upload
-from tests.fakes import FakeClock, FakeTasks
-from tests.flow import Flow, stream_event
+from tests.flow import Event, Flow, stream_event
+from tests.region import RUN_TASK_SECONDS, Region, a_minute
 from tests.registry import account
 
-RUN_TASK_SECONDS = 1.0
-"""What a launch takes, nearly all of it AWS's answer to RunTask."""
-SCAN_MINUTES = 20
 
-
-@dataclass
-class Region(FakeTasks):
-    """So many tasks at once, and for everybody else there is no room."""
-
-    clock: FakeClock = field(default_factory=FakeClock)
-    room: int = MAX_ACCOUNTS
-    running: dict[str, tuple[TaskOrder, float]] = field(default_factory=dict)
-    """By ARN, with the time at which each began."""
-    refused: int = 0
-
-    def start(self, order: TaskOrder) -> str:
-        self.clock.pass_seconds(RUN_TASK_SECONDS)
-        if len(self.running) >= self.room:
-            self.refused += 1
-            raise NoCapacityError("You've reached the limit on the number of vCPUs.")
-        arn = super().start(order)
-        self.running[arn] = order, self.clock().timestamp()
-        return arn
-
-
-def a_minute(flow: Flow, region: Region) -> None:
-    """What happens in it: tasks that are done end, the tick comes, and `launch` does what it is asked."""
-    begun = flow.clock().timestamp()
-    for arn, (order, since) in list(region.running.items()):
-        if begun - since >= SCAN_MINUTES * 60:
-            del region.running[arn]
-            scan = flow.store.all_scans[order.scan_id]
-            assert scan.account is not None
-            flow.ingest.handle(upload(flow, scan, items_of(scan.account), order.attempt))
-            flow.watch.handle(flow.task_event(order.scan_id, "STOPPED", order.attempt, arn=arn))
-    flow.watch.handle({"tick": True})
-    for arn, (order, _) in region.running.items():
-        if flow.store.all_scans[order.scan_id].state is ScanState.LAUNCHING:
-            flow.watch.handle(flow.task_event(order.scan_id, "RUNNING", order.attempt, arn=arn))
-    asked, flow.launcher.asked = flow.launcher.asked, []
-    for scan_id, attempt in asked:
-        # Two of them run at once: they take half of the time.
-        before = flow.clock().timestamp()
-        flow.launch.handle({"retry": {"scanId": scan_id, "attempt": attempt}})
-        flow.clock.pass_seconds((before - flow.clock().timestamp()) / 2)
-    flow.clock.pass_seconds(max(begun + 60 - flow.clock().timestamp(), 0))
+def report(flow: Flow, scan: Scan, attempt: int) -> Event:
+    assert scan.account is not None
+    return upload(flow, scan, items_of(scan.account), attempt)
 
 
 def ordered(room: int) -> tuple[Flow, Region, str]:
@@ -102,11 +59,11 @@ def test_where_there_is_room_watch_begins_what_launch_could_not_within_minutes()
     assert begun == STARTING_SECONDS / RUN_TASK_SECONDS
     minutes = 0
     while len(flow.tasks.orders) < MAX_ACCOUNTS:
-        a_minute(flow, region)
+        a_minute(flow, region, report)
         minutes += 1
     assert minutes <= (MAX_ACCOUNTS - begun) / MAX_LAUNCHES_PER_TICK + WAITING_SECONDS / 60 + 1
     while flow.store.run(run_id).pending:
-        a_minute(flow, region)
+        a_minute(flow, region, report)
     assert_all_ended_once(flow, run_id)
 
 
@@ -114,7 +71,7 @@ def test_where_there_is_room_for_a_part_the_others_wait_for_their_turn_for_hours
     flow, region, run_id = ordered(room=90)
     began = flow.clock().timestamp()
     while flow.store.run(run_id).pending:
-        a_minute(flow, region)
+        a_minute(flow, region, report)
     assert region.refused > MAX_ACCOUNTS
     assert flow.clock().timestamp() - began > CAPACITY_SECONDS
     assert_all_ended_once(flow, run_id)
