@@ -12,11 +12,17 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from containers.outlet.logged import logged_errors
+from containers.outlet.repository.report import report
 from glovebox.local.sample_repositories import PlantedSecrets
+from glovebox.scans.model import OutletOrder, UploadForm
 from glovebox.scans.repositories import SOURCE, RepositoryScanner
+from glovebox.scans.repository_lines import MAX_PLACE, Line, Secret
+from glovebox.text import visible
+from tests.native_reports import KEY
 from tests.scanners.boxes import SECONDS, Box, Finding, alone
 from tests.scanners.trees import KEYS, NOT_OBEYED, OBEYED, STEERING, WORDS, faults, lay
 from tests.scanners.trivy_database import write_cache
@@ -176,6 +182,47 @@ def test_what_comes_out_are_our_files_and_the_outlets_group_reads_them(plain: Bo
 
 def test_the_log_of_a_good_scan_tells_of_no_errors(plain: Box) -> None:
     assert logged_errors(plain.out, plain.scanner) == ([], "")
+
+
+def test_the_outlet_tells_all_of_it_and_none_of_the_secrets(plain: Box, planted: PlantedSecrets) -> None:
+    form = UploadForm(url="https://example.com/", fields={})
+    order = OutletOrder(
+        scan_id="x", attempt=1, kind=plain.scanner, report=form, manifest=form, fingerprint_key=KEY
+    )
+    made = report(plain.out, order, plain.scanner)
+    sent = made.file.read()
+    canary = (plain.tree / "canary/key.pem").read_text().splitlines()[1]
+    assert [value for value in (*planted.values, canary) if value in sent.decode()] == []
+    assert (made.withheld, made.note) == (0, "")
+    lines = [msgspec.json.decode(line, type=Line) for line in sent.splitlines()]
+    assert _secrets(lines) == _secret_places(plain)
+    assert {_kind(line) for line in lines if line.path.startswith("canary/")} == CANARIES[plain.scanner]
+    assert Counter(map(_kind, lines))["Vulnerability"] == _count(plain, "vulnerability")
+    assert Counter(map(_kind, lines))["Misconfiguration"] == _count(plain, "misconfiguration")
+
+
+CANARIES = {
+    "trivy": {"Secret", "Misconfiguration", "Vulnerability", "Package", "License"},
+    "trufflehog": {"Secret"},
+    "kingfisher": {"Secret"},
+}
+
+
+def _kind(line: Line) -> str:
+    return type(line).__name__
+
+
+def _count(box: Box, kind: str) -> int:
+    return sum(count for (each, _, _), count in box.findings().items() if each == kind)
+
+
+def _secrets(lines: list[Line]) -> set[tuple[str, str]]:
+    return {(line.path, line.rule) for line in lines if isinstance(line, Secret)}
+
+
+def _secret_places(box: Box) -> set[tuple[str, str]]:
+    """As the outlet writes them: nothing in a path moves a terminal."""
+    return {(visible(path, MAX_PLACE), rule) for kind, path, rule in box.findings() if kind == "secret"}
 
 
 def test_the_version_is_told(plain: Box) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glovebox.scans.repositories import NATIVE_REPORTS, REPOSITORY_SCANNERS
+from glovebox.scans.repositories import NATIVE_REPORTS, REPOSITORY_SCANNERS, RepositoryScanner
 from glovebox_constructs.scan_script import ON_REPOSITORIES, scan_script, scan_source
 
 
@@ -27,7 +27,7 @@ def test_shellcheck_finds_nothing(scanner: str) -> None:
 
 
 @pytest.mark.parametrize("scanner", REPOSITORY_SCANNERS)
-def test_the_report_has_the_name_that_the_outlet_looks_for(scanner: str) -> None:
+def test_the_report_has_the_name_that_the_outlet_looks_for(scanner: RepositoryScanner) -> None:
     assert f"$out/{NATIVE_REPORTS[scanner]}" in scan_script(scanner)
 
 
