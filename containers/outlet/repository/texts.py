@@ -75,7 +75,8 @@ def purl(told: str) -> str:
     package, _, qualifiers = whole.partition("?")
     kept = "&".join(each for each in qualifiers.split("&") if each.partition("=")[0] in _HARMLESS)
     made = package + (f"?{kept}" if kept else "") + (f"#{below}" if below else "")
-    return made if redact(package) == package and redact(below) == below else ""
+    said = package.removeprefix("pkg:")
+    return made if redact(said) == said and redact(below) == below else ""
 
 
 def number(told: int) -> int:
