@@ -30,12 +30,13 @@ from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
 from glovebox.local.functions import invoked, set_variables
 from glovebox.local.perimeter import Perimeter, running_perimeter
-from glovebox.local.repositories import Repositories
+from glovebox.local.repositories import Repositories, samples
 from glovebox.local.scanner_tools import Tools
 from glovebox.local.server import running_ministack
 from glovebox.local.target import EXTERNAL_ID, TARGET, TargetAccount
 from glovebox.registry.order import AccountsOrder, OrderAnswer, RepositoriesAnswer, RepositoriesOrder
 from glovebox.registry.registry import Registry
+from glovebox.scans.repositories import REPOSITORY_SCANNERS
 from glovebox.scans.state import Run
 from glovebox.services.launch import LaunchAnswer
 from glovebox.siteaudit.settings import AuditSettings
@@ -103,6 +104,8 @@ class LocalCloud:
     changes: tuple[Change, ...]
     """In what all that is deployed differs from AWS."""
     tools: Tools
+    repositories: Repositories
+    """What is served as GitHub's."""
     perimeter: Perimeter | None = None
 
     @property
@@ -202,6 +205,13 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         _configure_launch(aws, deployment.output("LaunchFunction"), settings, plan.shard_hosts)
         _upload_page(aws, deployment.output("SiteBucket"))
         stack.enter_context(announced(aws, plan.folder))
+        repositories = plan.repositories or samples(plan.folder / "repositories")
+        plan.say("Putting the repositories on record")
+        stack.enter_context(repositories.hosted(aws, deployment))
+        tools = plan.tools
+        scanners = [each for each in REPOSITORY_SCANNERS if tools.scans(each)]
+        told = {"REPOSITORY_SCANNERS": ",".join(scanners)}
+        set_variables(aws, deployment.output("LaunchFunction"), told)
         engine = perimeter.engine if perimeter else plan.engine
         agent = Agent(
             aws,
@@ -214,7 +224,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
         page = stack.enter_context(_edge(aws, domain, plan.port))
-        yield LocalCloud(aws, deployment, agent, page, target, changes, plan.tools, perimeter)
+        yield LocalCloud(aws, deployment, agent, page, target, changes, tools, repositories, perimeter)
 
 
 def require_linux() -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.errors import InputError
+from glovebox.local.aws import ACCOUNT, LocalAws
+from glovebox.local.deployment import Deployment
+from glovebox.local.functions import invoked, set_variables
+from glovebox.local.github import AppKey, HostedRepository, LookAlike
 from glovebox.local.sample_repositories import OWNER, TEAM, PlantedSecrets, write_samples
+from glovebox.registry.model import Team
+from glovebox.registry.registry import Registry
 from glovebox.scans.repositories import REPOSITORY_ID
 
 HOST = "github.com"
@@ -30,10 +39,41 @@ class Repositories:
     def ids(self) -> list[str]:
         return [f"{HOST}/{name}" for name in self.folders]
 
+    @contextmanager
+    def hosted(self, aws: LocalAws, deployment: Deployment) -> Iterator[LookAlike]:
+        """Serve them while the block runs, to a deployment that has the App's key and them on record.
+
+        Raises UpstreamError where they cannot be put on record.
+        """
+        app = AppKey.made()
+        numbered = enumerate(self.folders.items(), 1)
+        host = LookAlike(
+            app, {name: HostedRepository(number=number, files=place) for number, (name, place) in numbered}
+        )
+        registry = Registry(
+            DynamoTargets(aws.client("dynamodb"), deployment.output("RegistryTable")), ACCOUNT
+        )
+        for team in self.teams:
+            registry.add_team(Team(name=team))
+        with host.serving() as api:
+            snapshot = deployment.output("SnapshotFunction")
+            _hand_over(aws, deployment.output("GitHubAppSecret"), app)
+            set_variables(aws, snapshot, {"GITHUB_API": api})
+            invoked(aws, snapshot, b'{"sync": true}', what="snapshot")
+            yield host
+
     @property
     def teams(self) -> tuple[str, ...]:
         """Whom their CODEOWNERS name."""
         return (TEAM,) if self.planted else ()
+
+
+def _hand_over(aws: LocalAws, secret: str, app: AppKey) -> None:
+    """What `glovebox github-app` does; the key of fingerprints stays as the deployment has made it."""
+    secrets = aws.client("secretsmanager")
+    held = json.loads(secrets.get_secret_value(SecretId=secret)["SecretString"])
+    held |= {"appId": app.id, "privateKey": app.private_key}
+    secrets.put_secret_value(SecretId=secret, SecretString=json.dumps(held))
 
 
 def samples(folder: Path) -> Repositories:
