@@ -7,13 +7,10 @@ or hang before any of its steps.  Around it stand the real services; `redeem` ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
-
-from botocore.exceptions import ClientError
 
 from containers.inlet.account import ENVELOPE_SECONDS
 from glovebox.envelopes.credentials import Credentials, decode
@@ -21,55 +18,32 @@ from glovebox.envelopes.sealing import KeyPair
 from glovebox.errors import ConflictError
 from glovebox.findings.canaries import planted
 from glovebox.registry.model import Disabled
-from glovebox.registry.store import Stored, T
 from glovebox.scans.accounts import ENVELOPE_FILE, AccountTarget, claim_key
 from glovebox.scans.brokering import SessionKeys, SessionOrder
-from glovebox.scans.model import handoff_key, report_key
-from glovebox.scans.ports import StoredVersion
+from glovebox.scans.model import handoff_key
 from glovebox.services.redeem import Redeem
+from tests import box_chaos
 from tests.brokering import FakeSessions, settings
 from tests.chaos import Task, World
-from tests.fakes import FakeClaims, FakeResults
-from tests.findings import small_findings
-from tests.flow import Event, created, manifest_of
+from tests.fakes import FakeClaims
+from tests.flow import Event, created
 from tests.prowler import Json, item, report
-from tests.registry import SCANNING, FakeTargets, account
-from tests.small_dynamodb import SmallDynamoDB
+from tests.registry import SCANNING, account
 from tests.tickets import SIGNER
-
-KILLED = 0.06
-HUNG = 0.02
-"""For each step of a box."""
 
 
 @dataclass
-class Box:
+class Box(box_chaos.Box):
     """One task's three containers, one step after the other."""
 
     world: AccountWorld
-    task: Task
     step: str = "claim"
-    hung: bool = False
     claimed_at: float = 0
     credentials: Credentials | None = None
     pair: KeyPair = field(default_factory=KeyPair)
 
-    def __post_init__(self) -> None:
-        self.scan_id, self.attempt = self.task.order.scan_id, self.task.order.attempt
-
-    def go_on(self) -> None:
-        steps: dict[str, Callable[[], str | None]] = {
-            "claim": self.claim,
-            "open": self.open,
-            "report": self.report,
-            "manifest": self.manifest,
-            "end": lambda: None,
-        }
-        before, after = self.step, steps[self.step]()
-        if after is None:
-            self.world.end(self.task, outlet=self.world.outlet_code() if before == "end" else None)
-        else:
-            self.step = after
+    def steps(self) -> dict[str, Callable[[], str | None]]:
+        return {"claim": self.claim, "open": self.open, **super().steps()}
 
     def claim(self) -> str | None:
         if handoff_key(self.scan_id, self.attempt, "request.json") not in self.world.flow.hand_off.objects:
@@ -102,24 +76,9 @@ class Box:
     def report(self) -> str:
         assert self.credentials is not None
         assert self.credentials.account == self.target.account
-        items = items_of(self.target)
-        if self.world.happens(0.2):
-            # The scanner was killed: what it wrote ends in the middle, or is not there at all.
-            self.world.seen["scanner killed"] += 1
-            items = items[: self.world.random.randrange(len(items) + 1)]
-            self.body, self.exit = report(items)[:-1], None
-        else:
-            self.body, self.exit = report(items), 0
-        self.lines = len(items)
-        self.world.flow.results.upload(report_key(self.scan_id, self.attempt, "account"), self.body)
-        return "manifest"
-
-    def manifest(self) -> str:
-        told = manifest_of(
-            self.scan_id, self.attempt, self.body, report_lines=self.lines, scanner_exit=self.exit
-        )
-        self.world.send("ingest", self.world.flow.announce(self.scan_id, told, self.attempt))
-        return "end"
+        items = self.survived(items_of(self.target))
+        body = report(items)
+        return self.reported(body if self.exit == 0 else body[:-1], len(items), "account")
 
     @property
     def target(self) -> AccountTarget:
@@ -148,21 +107,18 @@ def items_of(target: AccountTarget) -> list[Json]:
 
 
 @dataclass
-class AccountWorld(World):
+class AccountWorld(box_chaos.BoxWorld):
     """Some accounts, cut into one shard or several."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.boxes: dict[str, Box] = {}
         self.opened = Counter[tuple[str, int]]()
         """How many boxes got credentials, by attempt."""
         self.sessions = Sessions(self)
         flow = self.flow
         flow.regions_per_scan = self.random.choice([1, 2, 3])
         flow.service_parts = self.random.choice([1, 1, 2])
-        flow.targets, flow.claims, flow.results = Targets(self), Claims(self), Results(self)
-        self.table = Table(self)
-        flow.findings = small_findings(self.table)
+        flow.claims = Claims(self)
         for number in range(1, 1 + self.random.randrange(1, 4)):
             flow.targets.put(account(number), revision=0)
         flow.targets.put(account(8, disabled=Disabled.BY_HAND), revision=0)
@@ -189,55 +145,11 @@ class AccountWorld(World):
         self.pause()
         return SIGNER
 
-    def work(self) -> None:
-        task = self.random.choice(self.running)
-        box = self.boxes.setdefault(task.arn, Box(self, task))
-        if not task.announced and self.random.random() < 0.5:
-            task.announced = True
-            self.send("watch", self.flow.task_event(box.scan_id, "RUNNING", box.attempt, arn=task.arn))
-        elif box.hung:
-            return
-        elif self.happens(KILLED):
-            self.seen[f"killed before {box.step}"] += 1
-            self.end(task, outlet=None)
-        elif self.happens(HUNG):
-            self.seen["hung"] += 1
-            box.hung = True
-        else:
-            box.go_on()
-
-    def outlet_code(self) -> int | None:
-        return self._one_of(0, 0, 0, 1)
-
-    def clear_up(self, hours: int) -> None:
-        """As above; what hangs goes on hanging until somebody stops it."""
-        self.calm = True
-        for _ in range(hours * 60):
-            self.flow.clock.pass_seconds(61)
-            self.tick()
-            while self.queue or any(not self._hangs(task) for task in self.running):
-                while self.queue:
-                    self.deliver()
-                if self.running:
-                    self.work()
-            if not self.flow.store.open_runs() and not self.running:
-                return
-
-    def _hangs(self, task: Task) -> bool:
-        return task.announced and task.arn in self.boxes and self.boxes[task.arn].hung
+    def box(self, task: Task) -> Box:
+        return Box(task, self)
 
 
 # ---------------------------------------------------------------- the fakes, with pauses
-
-
-class Targets(FakeTargets):
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self.world = world
-
-    def all(self, kind: type[T]) -> Sequence[Stored[T]]:
-        self.world.pause()
-        return super().all(kind)
 
 
 class Claims(FakeClaims):
@@ -278,44 +190,3 @@ class Envelopes:
             raise ConflictError("There is an envelope already.", fix="See who wrote it.")
         self.world.flow.hand_off.objects[key] = body
         self.world.pause()
-
-
-class Results(FakeResults):
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self.world = world
-
-    def versions(self, key: str) -> Sequence[StoredVersion]:
-        self.world.pause()
-        return super().versions(key)
-
-    def read(self, key: str, version: StoredVersion) -> AbstractContextManager[Iterator[bytes]]:
-        self.world.pause()
-        return super().read(key, version)
-
-
-class Table(SmallDynamoDB):
-    """The table of findings, throttled at times; the writer may die before and after each write."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__()
-        self.world = world
-
-    def put_item(self, **call: Any) -> dict[str, Any]:
-        return self._around(super().put_item, call)
-
-    def update_item(self, **call: Any) -> dict[str, Any]:
-        return self._around(super().update_item, call)
-
-    def transact_write_items(self, **call: Any) -> dict[str, Any]:
-        return self._around(super().transact_write_items, call)
-
-    def _around(self, write: Callable[..., dict[str, Any]], call: dict[str, Any]) -> dict[str, Any]:
-        self.world.pause()
-        if self.world.happens(0.01):
-            self.world.seen["throttled"] += 1
-            code = "ProvisionedThroughputExceededException"
-            raise ClientError({"Error": {"Code": code, "Message": "Slow down."}}, "Write")
-        answer = write(**call)
-        self.world.pause()
-        return answer

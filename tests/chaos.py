@@ -24,7 +24,14 @@ from glovebox.scans.state import Run, Scan
 from glovebox.services.enrich import Enrich
 from glovebox.siteaudit.record import Shodan, SiteRecord
 from glovebox.sites.item import SiteItem
-from tests.fakes import FakeHandOff, FakePublication, FakeScanStore, FakeSites, FakeTasks, FakeTopic
+from tests.fakes import (
+    FakeHandOff,
+    FakePublication,
+    FakeScanStore,
+    FakeSites,
+    FakeTasks,
+    FakeTopic,
+)
 from tests.flow import Event, Flow, stream_event
 from tests.records import good_record
 
