@@ -1,4 +1,5 @@
-"""An account's task under Podman: three containers after each other, as the task definition has them.
+"""A task under Podman, of an account or a repository: three containers after each other, as the task
+definition has them.
 
 They share a network, which is the scanner's machine of a small lab, and three volumes, which are on a small
 disk of their own.  What only Fargate has is not here: its metadata endpoints, its 20 GiB of storage, its
@@ -66,6 +67,7 @@ class Task:
             "GLOVEBOX_REQUEST_URL": self.s3.url("request.json"),
             "GLOVEBOX_CLAIM_URL": self.s3.url("claim.json"),
             "GLOVEBOX_ENVELOPE_URL": self.s3.url("envelope.json"),
+            "GLOVEBOX_SNAPSHOT_URL": self.s3.url("archive"),
         }
         mounts = ("in:/glovebox/in", "out:/glovebox/out", "scratch:/glovebox/scratch")
         return self._ran("inlet", mounts, OURS, command, given)
@@ -74,9 +76,9 @@ class Task:
         """The hostile scanner by the same entry point that an upstream image gets; its exit code."""
         return self._ended(self._scanner(harms, options))
 
-    def scripted(self, script: str, options: Sequence[str]) -> int:
+    def scripted(self, script: str, options: Sequence[str], user: str = "") -> int:
         """Another script for the shell of the scanner's image; its exit code."""
-        return self._ended(self._shell(script, options))
+        return self._ended(self._shell(script, options, user or UPSTREAM))
 
     def _ended(self, command: Sequence[str]) -> int:
         # Podman leaves a note called `oom` where it stands when a container is killed.
@@ -90,13 +92,14 @@ class Task:
         """What ECS does: SIGTERM, and after `seconds` SIGKILL."""
         _quietly("podman", "stop", f"--time={seconds}", self.name)
 
-    def outlet(self) -> subprocess.CompletedProcess[str]:
-        given = {"GLOVEBOX_ORDER": account_order(self.s3, MOST)}
-        return self._ran("outlet", ("out:/glovebox/out:ro",), OURS, (), given)
+    def outlet(self, *command: str, order: str = "") -> subprocess.CompletedProcess[str]:
+        """The outlet with its order, by default an account's; or another `command` in its place."""
+        given = {"GLOVEBOX_ORDER": order or account_order(self.s3, MOST)}
+        return self._ran("outlet", ("out:/glovebox/out:ro",), OURS, command, given)
 
-    def manifest(self) -> Manifest:
+    def manifest(self, order: str = "") -> Manifest:
         """What an outlet uploads, once it has succeeded."""
-        done = self.outlet()
+        done = self.outlet(order=order)
         assert done.returncode == 0, done.stdout + done.stderr
         return msgspec.json.decode(self.s3.objects[MANIFEST_KEY], type=Manifest)
 
@@ -106,11 +109,11 @@ class Task:
         script = f"{sourced}; exec python3 -c {source} {shlex.join(harms)}"
         return self._shell(script, options)
 
-    def _shell(self, script: str, options: Sequence[str]) -> list[str]:
+    def _shell(self, script: str, options: Sequence[str], user: str = UPSTREAM) -> list[str]:
         mounts = ("in:/glovebox/in:ro", "out:/glovebox/out", "scratch:/tmp")
         command = ('["/bin/sh","-c"]', script)
         # An image with Python and nothing else of use to it.
-        return self._podman("drill", mounts, UPSTREAM, command, (f"--memory={MEMORY}", *options))
+        return self._podman("drill", mounts, user, command, (f"--memory={MEMORY}", *options))
 
     def _ran(
         self, image: str, mounts: Sequence[str], user: str, command: Sequence[str], given: Mapping[str, str]
