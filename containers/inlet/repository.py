@@ -81,7 +81,8 @@ def _unpack(chunks: Iterator[bytes], request: RepositoryScanRequest, tree: Path)
     archive, links = Archive(checked), 0
     with _Folders(source) as folders:
         for member in archive:
-            *above, name = member.path.split(b"/")
+            # Bytes that are no UTF-8 are spelled out: at a folder of such Trivy gives up, TruffleHog turns back.
+            *above, name = member.text.encode().split(b"/")
             if member.kind == "folder":
                 folders.at([*above, name])
             elif member.kind == "file":

@@ -282,6 +282,17 @@ def test_what_no_switch_keeps_a_scanner_from_obeying(
     assert hidden not in rules
 
 
+def test_a_folder_whose_name_is_no_text_is_why_the_inlet_spells_such_names_out(
+    scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets
+) -> None:
+    """Should this fail, all of them have learned to read such folders, and the inlet may leave them alone."""
+    box = make(scanner)
+    files = faults(planted)
+    lay(box.tree, {b"\xff/Dockerfile": files[b"Dockerfile"], b"\xff/own.pem": planted.private_key})
+    code, (errors, _) = box.run(), logged_errors(box.out, scanner)
+    assert {"trivy": code == 1, "trufflehog": bool(errors), "kingfisher": code == 0 and not errors}[scanner]
+
+
 def test_without_a_tree_nothing_is_scanned(scanner: RepositoryScanner, make: Maker) -> None:
     box = make(scanner)
     (box.tree / SOURCE).rmdir()
