@@ -132,12 +132,18 @@ def from_file(
 
 def require_plausible(plan: ImportPlan, known: Sequence[Stored[Account]]) -> None:
     """Raises RefusedError where more than half of what is enabled, and at least 20, would be disabled."""
-    enabled = sum(each.entry.enabled for each in known)
-    if plan.disabling >= MASS_LEAST and plan.disabling > MASS_SHARE * enabled:
-        raise RefusedError(
-            f"The import would disable {plan.disabling:,} of {enabled:,} accounts.",
-            fix="Look with --dry-run whether this is the right organization; then say --force.",
-        )
+    require_few_disabled(
+        plan.disabling,
+        sum(each.entry.enabled for each in known),
+        what="accounts",
+        fix="Look with --dry-run whether this is the right organization; then say --force.",
+    )
+
+
+def require_few_disabled(disabling: int, enabled: int, *, what: str, fix: str) -> None:
+    """Raises RefusedError where more than half of what is enabled, and at least 20, would be disabled."""
+    if disabling >= MASS_LEAST and disabling > MASS_SHARE * enabled:
+        raise RefusedError(f"The import would disable {disabling:,} of {enabled:,} {what}.", fix=fix)
 
 
 def _plan(
