@@ -20,7 +20,7 @@ from glovebox import log
 from glovebox.errors import ConfigurationError, InputError, NotFoundError, UpstreamError
 from glovebox.registry.model import Repository
 from glovebox.registry.store import RegistryStore
-from glovebox.scans.repositories import Snapshot, SnapshotAnswer, SnapshotOrder
+from glovebox.scans.repositories import Snapshot, SnapshotAnswer, SnapshotFailure, SnapshotOrder
 from glovebox.services.repository_sync import RepositorySync, Synced
 from glovebox.snapshots.archive import Archive, Member
 from glovebox.snapshots.errors import SnapshotError
