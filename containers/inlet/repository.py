@@ -81,7 +81,7 @@ def _unpack(chunks: Iterator[bytes], request: RepositoryScanRequest, tree: Path)
     archive, links = Archive(checked), 0
     with _Folders(source) as folders:
         for member in archive:
-            # Bytes that are no UTF-8 are spelled out: at a folder of such Trivy gives up, TruffleHog turns back.
+            # Bytes that are no UTF-8 are spelled out: Trivy gives up at such a folder, TruffleHog turns back.
             *above, name = member.text.encode().split(b"/")
             if member.kind == "folder":
                 folders.at([*above, name])
