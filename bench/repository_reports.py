@@ -24,12 +24,10 @@ from tests.repository_flow import order, take
 NATIVE_BYTES: Final = 20_000_000
 LOCK_FILES: Final = 40
 PACKAGES: Final = 500
-"""Of a lock file: two dozen times as many as have vulnerabilities is what large monorepos have."""
+"""Of a lock file, as large web applications have; one in five has a vulnerability here."""
 CVES: Final = 4
 """How many lock files name a vulnerable package, so that a description comes so often."""
-_SENTENCE: Final = (
-    "An attacker who controls the input: may read memory of the process, or bring it to a stop. "
-)
+_SENTENCE: Final = "An attacker who controls the input: may read memory of the process, or bring it down. "
 _URL: Final = "https://lists.example.com/archives/list/package-announce@lists.example.com/message/"
 
 
