@@ -37,7 +37,7 @@ FIXES: Final = {
     "what must be found beside each snapshot. If it has, believe nothing of this scanner.",
     "scanner_killed": "Give the scanner's task more memory, or look at what in the repository keeps it busy.",
     "scanner_errors": "Look at the scanner's log in the manifest, then scan again.",
-    "database_missing": "Bake the image with Trivy's database (docs/scanners.md), then scan again.",
+    "database_missing": "See that Trivy's image was built with its database, then scan again.",
     "database_stale": "See why the database was not baked into Trivy's image for two days, then scan again.",
     "snapshot_incomplete": "See which files the archive lacks: glovebox scan show. Take export-ignore out of "
     ".gitattributes, and put submodules on record as repositories of their own.",
