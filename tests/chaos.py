@@ -281,11 +281,11 @@ class Store(FakeScanStore):
         super().__init__()
         self.world = world
 
-    def create(self, run: Run, scans: Sequence[Scan]) -> None:
+    def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
         for scan in scans:
             self.all_scans.setdefault(scan.scan_id, replace(scan, revision=1))
             self.world.pause()
-        super().create(run, [])
+        super().create(run, [], once=once)
         self.world.pause()
 
     def scan(self, scan_id: str) -> Scan:

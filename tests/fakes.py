@@ -40,14 +40,20 @@ class FakeScanStore:
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.all_scans: dict[str, Scan] = {}
+        self.once: dict[str, str] = {}
         self.writes = 0
 
-    def create(self, run: Run, scans: Sequence[Scan]) -> None:
+    def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
         for scan in scans:
             self.all_scans.setdefault(scan.scan_id, replace(scan, revision=1))
-        if run.run_id in self.runs:
+        if run.run_id in self.runs or once in self.once:
             raise ConflictError("exists")
         self.runs[run.run_id] = replace(run, revision=1)
+        if once:
+            self.once[once] = run.run_id
+
+    def created_once(self, once: str) -> str | None:
+        return self.once.get(once)
 
     def run(self, run_id: str) -> Run:
         if run_id not in self.runs:

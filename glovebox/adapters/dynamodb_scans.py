@@ -1,7 +1,8 @@
 """The `scans` table: hash `runId`, range `scanId`; a run's own item stands under `run`.
 
 Beside them one small item an unpublished run (hash `open`, range the run's id), so that
-a tick finds what is under way without an index and without reading history.
+a tick finds what is under way without an index and without reading history, and one for each order of a
+schedule (hash `once`), so that a schedule which fires twice finds the run that it made.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 OPEN = "open"
-"""No run's id: those begin with a date."""
+ONCE = "once"
+"""No run's ids: those begin with a date."""
 _TRANSACTION_TRIES = 8
 """Shards that end in the same second all count one run down; each collision passes within milliseconds."""
 
@@ -39,18 +41,27 @@ class DynamoScanStore:
         self._table = table
         self._sleep = sleep
 
-    def create(self, run: Run, scans: Sequence[Scan]) -> None:
+    def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
         for scan in scans:
             self._put_new(_scan_item(replace(scan, revision=1)))
         opened: Item = {"runId": OPEN, "scanId": run.run_id}
         new = "attribute_not_exists(runId)"
+        marker: Item = {"runId": ONCE, "scanId": once, "run": run.run_id}
+        marked: list[Wire] = [{"Put": {**self._put(marker), "ConditionExpression": new}}] if once else []
         self._transact(
             [
                 {"Put": {**self._put(_run_item(replace(run, revision=1))), "ConditionExpression": new}},
                 {"Put": self._put(opened)},
+                *marked,
             ],
             f"Run {run.run_id} exists already.",
         )
+
+    def created_once(self, once: str) -> str | None:
+        try:
+            return str(self._get(ONCE, once)["run"])
+        except NotFoundError:
+            return None
 
     def run(self, run_id: str) -> Run:
         return msgspec.convert(self._get(run_id, RUN_SORT_KEY), Run)

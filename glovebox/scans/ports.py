@@ -25,12 +25,17 @@ class NoCapacityError(UpstreamError):
 class ScanStore(Protocol):
     """Runs and scans.  Methods that read raise NotFoundError for what does not exist."""
 
-    def create(self, run: Run, scans: Sequence[Scan]) -> None:
+    def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
         """Write a new run and its scans, and list the run as open.
 
         Scans that exist already are left as they are, so that a creation which was cut off can be
-        repeated.  Raises ConflictError where the run itself exists.
+        repeated.  Raises ConflictError where the run itself exists, or another one that was created `once`
+        under the same text.
         """
+        ...
+
+    def created_once(self, once: str) -> str | None:
+        """The run that was."""
         ...
 
     def run(self, run_id: str) -> Run: ...

@@ -121,18 +121,39 @@ class Launch:
         return self._start(order)
 
     def _start(self, order: LaunchEvent) -> Answer:
-        began, plan = self.clock(), self._plan(order)
-        run = self._run(order, plan)
-        try:
-            self.store.create(run, list(self._scans(run, plan)))
-            log.info("run created", runId=run.run_id, kind=run.kind, hosts=run.hosts, scans=run.shards)
-        except ConflictError:
-            # The schedule fired twice, or an invocation is repeated after a crash: go on with what is there.
-            log.info("run exists already", runId=run.run_id)
-            run = self.store.run(run.run_id)
+        began, once = self.clock(), self._once(order)
+        run, plan = self._standing(once), None
+        if run is None:
+            plan = self._plan(order)
+            run = self._created(self._run(order, plan), plan, once)
         seconds = STARTING_REPOSITORIES_SECONDS if run.kind == "repository" else STARTING_SECONDS
         self._start_scans(run, began + timedelta(seconds=seconds))
         return _answer(run, plan)
+
+    def _created(self, run: Run, plan: Plan, once: str) -> Run:
+        try:
+            self.store.create(run, list(self._scans(run, plan)), once=once)
+        except ConflictError:
+            # Two at once, of which the other was faster.
+            return self._standing(once) or self.store.run(run.run_id)
+        log.info("run created", runId=run.run_id, kind=run.kind, hosts=run.hosts, scans=run.shards)
+        return run
+
+    def _once(self, order: LaunchEvent) -> str:
+        """The same for the same order of the same scheduled time, whatever the registry says by now."""
+        if order.scheduled_time is None:
+            return ""
+        wanted = (order.list, order.hosts, order.accounts, order.repositories, order.ref)
+        said = msgspec.json.encode([iso(self._scheduled(order.scheduled_time)), *wanted])
+        return hashlib.sha256(said).hexdigest()
+
+    def _standing(self, once: str) -> Run | None:
+        """The run that the schedule has made already: it fired twice, or went on after a crash."""
+        run_id = self.store.created_once(once) if once else None
+        if run_id is None:
+            return None
+        log.info("run exists already", runId=run_id)
+        return self.store.run(run_id)
 
     def _start_scans(self, run: Run, end: datetime) -> None:
         waiting = [scan for scan in self.store.scans(run.run_id) if scan.state is ScanState.REQUESTED]

@@ -95,6 +95,18 @@ def test_a_run_that_exists_is_not_written_again_and_its_scans_are_left_alone(sto
     assert store.run(RUN_ID).requested_by == "test"
 
 
+def test_of_two_runs_of_one_firing_only_the_first_is_created(store: DynamoScanStore) -> None:
+    assert store.created_once("order") is None
+    store.create(run(), scans(), once="order")
+    other = RUN_ID[:-1] + "0"
+    with pytest.raises(ConflictError):
+        store.create(run(run_id=other), [], once="order")
+    assert store.created_once("order") == RUN_ID
+    assert list(store.open_runs()) == [RUN_ID]
+    store.create(run(run_id=other), [], once="another")
+    assert store.created_once("another") == other
+
+
 def test_only_the_first_of_two_changes_counts(store: DynamoScanStore) -> None:
     store.create(run(), scans())
     seen = store.scan(scans()[0].scan_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -22,11 +23,11 @@ from glovebox.scans.model import (
     handoff_key,
 )
 from glovebox.scans.ports import NoCapacityError
-from glovebox.scans.state import Scan
+from glovebox.scans.state import Run, Scan
 from glovebox.services.attempts import MAX_ATTEMPT_SECONDS
 from glovebox.services.authorities import AUTHORITIES_LAG, KeptAuthorities
 from glovebox.services.launch import STARTING_SECONDS
-from tests.fakes import FakeClock, FakeTasks
+from tests.fakes import FakeClock, FakeScanStore, FakeTasks
 from tests.flow import Flow, stream_event
 from tests.registry import SCANNING, account
 
@@ -205,12 +206,50 @@ def test_a_schedule_that_fires_twice_is_one_run_with_each_task_once(flow: Flow) 
     assert len(flow.tasks.orders) == first.scans == 4
 
 
-def test_a_registry_that_changed_between_two_tries_is_a_run_of_its_own(flow: Flow) -> None:
-    """What a try wrote before it died is of the old registry: its numbers stand for other accounts."""
-    flow.launch.handle(SCHEDULED)
+def test_a_registry_that_changed_between_two_firings_makes_no_second_run(flow: Flow) -> None:
+    first = flow.launch.handle(SCHEDULED)
     flow.targets.put(account(0), revision=0)
-    flow.launch.handle(SCHEDULED)
-    assert [run.accounts for run in flow.store.runs.values()] == [2, 3]
+    assert flow.launch.handle(SCHEDULED) == first
+    assert flow.launch.handle({**SCHEDULED, "scheduledTime": "2026-03-04T06:00:00+01:00"}) == first
+    assert [run.accounts for run in flow.store.runs.values()] == [2]
+    flow.launch.handle({**SCHEDULED, "accounts": [A]})
+    flow.launch.handle({**SCHEDULED, "scheduledTime": "2026-03-04T05:01:00Z"})
+    assert [run.accounts for run in flow.store.runs.values()] == [2, 1, 3]
+
+
+def test_two_firings_at_once_are_one_run_though_each_read_another_registry(flow: Flow) -> None:
+    class Late(FakeScanStore):
+        """The other one is done just before our own creation."""
+
+        def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
+            if not self.runs:
+                self.create = super().create  # type: ignore[method-assign]  # once
+                flow.targets.put(account(0), revision=0)
+                flow.launch.handle(SCHEDULED)
+            super().create(run, scans, once=once)
+
+    flow.store = Late()
+    answer = flow.launch.handle(SCHEDULED)
+    [run] = flow.store.runs.values()
+    assert (answer.run_id, run.accounts) == (run.run_id, 3)
+
+
+def test_what_a_try_wrote_before_it_died_is_of_the_old_registry_and_in_no_run(flow: Flow) -> None:
+    """Its numbers stand for other accounts."""
+
+    class Dying(FakeScanStore):
+        def create(self, run: Run, scans: Sequence[Scan], *, once: str = "") -> None:
+            self.create = super().create  # type: ignore[method-assign]  # once
+            self.all_scans.update({scan.scan_id: scan for scan in scans})
+            raise UpstreamError("throttled")
+
+    flow.store = Dying()
+    with pytest.raises(UpstreamError):
+        flow.launch.handle(SCHEDULED)
+    flow.targets.put(account(0), revision=0)
+    answer = flow.launch.handle(SCHEDULED)
+    assert answer.accounts == 3
+    assert {scan.account.account for scan in scans_of(flow, answer) if scan.account} == {f"{0:012d}", A, B}
 
 
 def test_a_launch_that_died_goes_on_where_it_was(flow: Flow) -> None:
