@@ -293,6 +293,31 @@ def test_a_folder_whose_name_is_no_text_is_why_the_inlet_spells_such_names_out(
     assert {"trivy": code == 1, "trufflehog": bool(errors), "kingfisher": code == 0 and not errors}[scanner]
 
 
+PLACES = frozenset(
+    f"repository/{place}"
+    for place in (
+        "tests/own.pem",
+        "examples/own.pem",
+        "vendor/x/own.pem",
+        "node_modules/x/own.pem",
+        ".git/own.pem",
+        "README.md",
+    )
+)
+UNSEARCHED = {"trivy": PLACES, "kingfisher": {"repository/node_modules/x/own.pem"}, "trufflehog": set()}
+
+
+def test_where_each_scanner_searches_no_secrets_by_rules_of_its_own(
+    scanner: RepositoryScanner, make: Maker, planted: PlantedSecrets
+) -> None:
+    """Should this fail, upstream searches more or less than it did, which docs/decisions/0009 tells."""
+    box = make(scanner)
+    lay(box.tree, {place.removeprefix("repository/").encode(): planted.private_key for place in PLACES})
+    assert box.run() == 0
+    found = {path for kind, path, _ in box.findings() if kind == "secret"}
+    assert found - {"canary/key.pem"} == PLACES - UNSEARCHED[scanner]
+
+
 def test_without_a_tree_nothing_is_scanned(scanner: RepositoryScanner, make: Maker) -> None:
     box = make(scanner)
     (box.tree / SOURCE).rmdir()
