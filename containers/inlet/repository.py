@@ -34,6 +34,7 @@ from glovebox.scans.repositories import (
 )
 from glovebox.snapshots.archive import Archive
 from glovebox.snapshots.errors import SnapshotError
+from glovebox.snapshots.names import MAX_PART, shown
 
 SECONDS: Final = 840.0
 """For all tries: the address works for 15 minutes, and an archive of 1 GB takes one."""
@@ -79,10 +80,9 @@ def _unpack(chunks: Iterator[bytes], request: RepositoryScanRequest, tree: Path)
     source.mkdir(0o755, parents=True)
     checked = _Checked(chunks, request)
     archive, links = Archive(checked), 0
-    with _Folders(source) as folders:
+    with _Folders(source) as folders, _once():
         for member in archive:
-            # Bytes that are no UTF-8 are spelled out: Trivy gives up at such a folder, TruffleHog turns back.
-            *above, name = member.text.encode().split(b"/")
+            *above, name = map(_spelled, member.path.split(b"/"))
             if member.kind == "folder":
                 folders.at([*above, name])
             elif member.kind == "file":
@@ -96,6 +96,18 @@ def _unpack(chunks: Iterator[bytes], request: RepositoryScanRequest, tree: Path)
         )
     # A link may point anywhere, and what it points to in the tree is there by its own name.
     log.info("snapshot unpacked", files=archive.files, bytes=archive.unpacked, linksLeftOut=links)
+
+
+def _spelled(part: bytes) -> bytes:
+    """A name with what is no UTF-8 spelled out: Trivy gives up at such a folder, TruffleHog turns back.
+
+    One that would be too long by that keeps its beginning, and has a digest for the rest.
+    """
+    text = shown(part)
+    if len(text.encode()) <= MAX_PART:
+        return text.encode()
+    digest = hashlib.sha256(part).hexdigest()[:16]
+    return text.encode()[: MAX_PART - 17].decode(errors="ignore").encode() + f"~{digest}".encode()
 
 
 def _write(parent: int, name: bytes, pieces: Iterator[bytes]) -> None:
@@ -187,6 +199,15 @@ def _remove(tree: Path) -> None:
         for _, _, _, folder in os.fwalk(tree):
             os.fchmod(folder, 0o755)
         shutil.rmtree(tree)
+
+
+@contextmanager
+def _once() -> Iterator[None]:
+    """The archive has each name once; one that is spelled as another is written may be there already."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SnapshotError("snapshot_refused", "Two names in the archive look the same.") from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 from glovebox.scans.repository_lines import Line, Secret
 from glovebox_constructs.scan_script import scan_script
 from tests.airlock_repository import FOUND_KEY, repository_order
-from tests.containers.task import OURS, SIGNATURE, Ground, Task, ground
+from tests.containers.task import AUTHORITY, OURS, SIGNATURE, Ground, Task, ground
 from tests.native_reports import hog
 from tests.tarballs import of_files, snapshot_request
 
@@ -88,7 +88,7 @@ def test_under_podman_the_outlet_has_no_way_to_what_the_inlet_laid_down(task: Ta
     assert (task.folder / "in" / "tree" / "repository" / "README.md").is_file()
     listed = task.outlet("/usr/bin/find", "/glovebox")
     assert listed.returncode == 0, listed.stderr
-    assert set(listed.stdout.split()) == {"/glovebox", "/glovebox/in", "/glovebox/out"}
+    assert set(listed.stdout.split()) == {"/glovebox", "/glovebox/in", "/glovebox/out", AUTHORITY}
 
 
 def test_under_podman_a_volume_that_is_full_is_called_so_and_nothing_stays(task: Task) -> None:

@@ -133,6 +133,23 @@ def test_names_that_differ_by_case_are_two_and_bytes_that_are_no_text_are_spelle
     )
 
 
+def test_a_name_that_would_be_too_long_spelled_out_has_a_digest_at_its_end(s3: Bucket, folder: Path) -> None:
+    long, like = "ü" + "\udce9" * 200, "ü" + "\udce9" * 201
+    archive = of_files({f"{long}/x": b"1", like: b"2"})
+    root = laid(s3, folder, archive, snapshot_request(archive, 2))
+    names = [path.name for path in root.iterdir()]
+    assert len(names) == 2
+    assert all(name.startswith("ü" + "\\xe9" * 50) and len(name.encode()) < 256 for name in names)
+
+
+@pytest.mark.parametrize("suffix", ["", "/x"])
+def test_two_names_that_would_be_one_are_refused(s3: Bucket, folder: Path, suffix: str) -> None:
+    archive = of_files({"caf\udce9": b"1", f"caf\\xe9{suffix}": b"2"})
+    with pytest.raises(SnapshotError, match="look the same"):
+        laid(s3, folder, archive, snapshot_request(archive, 2))
+    assert list(folder.iterdir()) == []
+
+
 def test_no_mode_of_the_archives_counts(s3: Bucket, folder: Path) -> None:
     archive = of_files(
         {}, member(f"{TOP}/d/", type_=tarfile.DIRTYPE, mode=0), member(f"{TOP}/d/x", mode=0o4777)
