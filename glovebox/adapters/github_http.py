@@ -30,8 +30,14 @@ _VERSION: Final = "2022-11-28"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: Response) -> str | None:
+        """None: `requests` prepares the way to it, and reads the whole answer, even where it must not follow."""
+        return None
+
+
 def _session() -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     # Neither a proxy nor a .netrc of the environment has any business here.
     session.trust_env = False
     for scheme in ("https://", "http://"):

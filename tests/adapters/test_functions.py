@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROOT = Path(__file__).resolve().parents[2]
-UNITS = ("launch", "keys", "ingest", "watch", "publish", "enrich", "notify", "audit_api", "redeem")
+UNITS = (
+    *("launch", "keys", "ingest", "watch", "publish", "enrich", "notify", "audit_api", "redeem"),
+    "snapshot",
+)
 HOST = "www.example.com"
 TARGET = "111122223333"
 ENVIRONMENT = {
