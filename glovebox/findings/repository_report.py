@@ -209,6 +209,7 @@ class RepositoryReport:
         self._note_text(line)
         key = repository_identity(self._target, *_identity(line, path, service))
         place = Place(_shown_path(path), getattr(line, "line", 0))
+        line = _slim(line, place.path)
         known = self._drafts.get(key)
         if known is None:
             self._drafts[key] = _Draft(line, place, severity)
@@ -274,9 +275,9 @@ class RepositoryReport:
     # ------------------------------------------------------------ at the end
 
     def _finish(self) -> None:
-        for key, draft in self._drafts.items():
-            self.observations[key] = self._observation(key, draft)
-        self._drafts.clear()
+        for key in list(self._drafts):
+            # One form after the other, not both at once.
+            self.observations[key] = self._observation(key, self._drafts.pop(key))
         for check, fixes in self._fixes.items():
             advice = f"Update {', '.join(sorted(fixes))}."
             self.checks[check] = msgspec.structs.replace(self.checks[check], remediation=advice)
@@ -342,6 +343,22 @@ def _identity(line: _Finding, path: str, service: str) -> tuple[str, ...]:
             return (service, line.name, line.package or path)
 
 
+def _slim(line: _Finding, path: str) -> _Finding:
+    """Without what is told of the check and not of the finding, so that a hundred thousand fit."""
+    match line:
+        case Vulnerability():
+            return msgspec.structs.replace(line, path=path, title="", description="", url="")
+        case Misconfiguration():
+            said = _prose(line.message, MAX_DETAIL)
+            return msgspec.structs.replace(
+                line, path=path, message=said, title="", description="", resolution="", url=""
+            )
+        case Secret():
+            return msgspec.structs.replace(line, path=path, title=_name(line.title))
+        case License():
+            return msgspec.structs.replace(line, path=path)
+
+
 def _rank(line: _Finding) -> tuple[object, ...]:
     """Of the lines of one finding the least is shown."""
     match line:
@@ -384,10 +401,10 @@ def _shown(line: _Finding, place: Place) -> tuple[str, str, str, str]:
             resource = redact(without_version(safe_purl(line.purl))) or package
             return (resource, _name(f"{line.package}@{line.installed}"), "vulnerability", said)
         case Misconfiguration():
-            said = ": ".join(filter(None, (_name(line.resource), _prose(line.message, MAX_DETAIL))))
+            said = ": ".join(filter(None, (_name(line.resource), line.message)))
             return (place.path, str(place), _name(line.type) or "misconfiguration", said)
         case Secret():
-            return (place.path, str(place), "secret", _name(line.title))
+            return (place.path, str(place), "secret", line.title)
         case License():
             package = _name(line.package)
             said = " ".join(filter(None, (_name(line.category), package and f"license of {package}")))

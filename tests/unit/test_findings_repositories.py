@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
+import subprocess
+import sys
 from itertools import permutations
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,11 +17,12 @@ from glovebox.findings import packages, repository_report
 from glovebox.findings.binding import Foreign
 from glovebox.findings.canaries import PLANTED_FILES, planted_files
 from glovebox.findings.judging import Judgement, judge
+from glovebox.findings.ledger import squeeze
 from glovebox.findings.life import Coverage, Quality
 from glovebox.findings.model import Observation, Place, Severity
 from glovebox.findings.packages import safe_purl, without_version
 from glovebox.findings.report import Refusal
-from glovebox.findings.repository_report import RepositoryReport
+from glovebox.findings.repository_report import MAX_CHECKS, RepositoryReport
 from glovebox.findings.services import SERVICES
 from glovebox.scans.repositories import REPOSITORY_SCANNERS, RepositoryScanner
 from glovebox.scans.repository_lines import Line
@@ -32,6 +37,7 @@ from tests.repository_flow import (
     vulnerability,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "ghp_" + "a1B2" * 9
 
 
@@ -289,6 +295,66 @@ def test_no_report_raises(data: st.DataObject) -> None:
     assert all(each.service in SERVICES["trivy"] for each in report.observations.values())
 
 
+BOMBS = {
+    "as many findings as can be": "lines(100_000, vulnerability(1), 'x' * 100)",
+    "wide characters wherever they fit": "lines(4_000, vulnerability(1, title=W * 4_000, status=W * 250, "
+    "installed=W * 256, fixed=W * 256, package=W * 256), W * 3_000)",
+    "as many secrets as can be": "lines(100_000, secret(1), 'x' * 400)",
+    "as many packages as can be": "lines(100_000, package(), 'x' * 100)",
+    "packages of wide characters": "lines(9_000, package(version=W * 256, licenses=[W * 256] * 20), W * 200)",
+    "one line of 64 MB": "b'{' + b'x' * 64_000_000",
+    "nothing but ends of lines": "b'\\n' * 64_000_000",
+    "brackets": "b'[' * 60_000_000",
+}
+LIMITED = """
+import resource, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+import msgspec
+from glovebox.findings.report import mapped
+from glovebox.findings.repository_report import MAX_CHECKS, RepositoryReport
+from tests.repository_flow import TARGET, package, secret, vulnerability
+
+W = chr(0x1F600)
+
+def lines(count, line, path):
+    # Each of another package, rule and place.
+    whole, size = [], 0
+    for number in range(count):
+        changes = {"path": f"repository/{number}{path}"}
+        if hasattr(line, "purl"):
+            changes["purl"] = f"pkg:npm/x{number}@1"
+        whole.append(msgspec.json.encode(msgspec.structs.replace(line, **changes)) + b"\\n")
+        size += len(whole[-1])
+        if size > 64_000_000:
+            break
+    return b"".join(whole)
+
+with tempfile.TemporaryFile() as file:
+    file.write(eval(sys.argv[2]))
+    file.flush()
+    size = file.tell()
+    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    limit = used + size + 400_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    with mapped(file) as data:
+        found = RepositoryReport(TARGET, "trivy").read(data)
+print(found.lines, len(found.observations), found.troubles)
+"""
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_read_within_400_mb(name: str) -> None:
+    """The limit is on addresses, of which the mapped file takes its size without taking memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(ROOT), BOMBS[name]],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-1_000:]
+
+
 # ---------------------------------------------------------------- what was planted
 
 
@@ -387,3 +453,10 @@ def test_packages_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) 
 def test_package_urls(purl: str, safe: str, unversioned: str) -> None:
     assert safe_purl(purl) == safe
     assert without_version(safe) == unversioned
+
+
+def test_names_and_digests_of_all_texts_fit_an_item_though_nothing_compresses() -> None:
+    numbers = random.Random(1)  # noqa: S311 - a test's
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+    names = ("".join(numbers.choices(letters, k=repository_report.MAX_CHECK)) for _ in range(MAX_CHECKS))
+    assert len(squeeze({name: numbers.randbytes(4) for name in names})) < 350_000
