@@ -27,6 +27,7 @@ from glovebox.scans.accounts import AccountTarget
 from glovebox.scans.model import RunState, ScanState
 from glovebox.scans.repositories import RepositoryTarget
 from glovebox.scans.state import Run, Scan
+from glovebox.services.repository_sync import Synced
 from glovebox.siteaudit.notes import LineNote
 from tests.fakes import FakeScanStore, snapshot_answer
 from tests.findings import TABLE
@@ -143,9 +144,11 @@ class FakeRemote:
     caller: str = "arn:aws:iam::999999999999:user/ana"
 
     github_app: FakeSafe = field(default_factory=FakeSafe)
-    synced: dict[str, Any] = field(default_factory=dict)
+    synced: Synced = field(default_factory=lambda: Synced([], [], [], [], 0))
+    forced: list[bool] = field(default_factory=list)
 
-    def sync_repositories(self) -> dict[str, Any]:
+    def sync_repositories(self, *, force: bool) -> Synced:
+        self.forced.append(force)
         return self.synced
 
     def organization_of(self, profile: str | None) -> Organization:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from glovebox.registry.registry import Registry
     from glovebox.rotation import Safe
     from glovebox.scans.ports import ScanStore
+    from glovebox.services.repository_sync import Synced
 
 
 class Remote(Protocol):
@@ -39,8 +40,11 @@ class Remote(Protocol):
         """The secret of the App that repositories are read through."""
         ...
 
-    def sync_repositories(self) -> dict[str, Any]:
-        """Have the App's repositories put on record, and wait; what changed.  Raises UpstreamError."""
+    def sync_repositories(self, *, force: bool) -> Synced:
+        """Have the App's repositories put on record, and wait.
+
+        Raises RefusedError for a large loss, unless it is forced, and UpstreamError.
+        """
         ...
 
     def organization_of(self, profile: str | None) -> Organization:
@@ -130,11 +134,12 @@ class DeployedRemote:
 
         return AwsSafe(self._clients.secrets(), self._deployed.output("GitHubAppSecret"))
 
-    def sync_repositories(self) -> dict[str, Any]:
+    def sync_repositories(self, *, force: bool) -> Synced:
         from glovebox.adapters.invoking import invoked
+        from glovebox.services.repository_sync import Synced
 
-        function = self._deployed.output("SnapshotFunction")
-        return invoked(self._clients.functions(), function, {"sync": True}, dict[str, Any], called="snapshot")
+        function, event = self._deployed.output("SnapshotFunction"), {"sync": True, "force": force}
+        return invoked(self._clients.functions(), function, event, Synced, called="snapshot")
 
     def organization_of(self, profile: str | None) -> Organization:
         from glovebox.adapters.organizations import AwsOrganization

@@ -9,10 +9,9 @@ from glovebox.cli import remote
 from glovebox.cli.exit_codes import OK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from glovebox.registry.model import Repository
     from glovebox.registry.owners import Ownership
+    from glovebox.services.repository_sync import Synced
 
 COLUMNS = ("repository", "team", "scanners", "branch", "state")
 _OF_ACCOUNTS = ("name", "ou", "tag", "scan_region", "external_id")
@@ -82,25 +81,21 @@ def show(args: argparse.Namespace) -> int:
     return OK
 
 
-def changes(answer: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Of a sync: what happened, to which repository, and more about it.
-
-    The answer has a list for each kind of change; an entry is an id, or an object with one.
-    """
-    for what, entries in answer.items():
-        for entry in entries if isinstance(entries, list) else ():
-            if isinstance(entry, dict):
-                named = entry.get("id") or entry.get("repository") or ""
-                more = (str(value) for value in entry.values() if value and value != named)
-                yield what, str(named), ", ".join(more)
-            else:
-                yield what, str(entry), ""
+def changes(done: Synced) -> list[tuple[str, str, str]]:
+    """Of a sync: what happened, to which repository, and more about it."""
+    return [
+        *(("+ added", each, "") for each in done.added),
+        *(("~ changed", each.id, ", ".join(each.fields)) for each in done.changed),
+        *(("- vanished", each, "disabled, kept") for each in done.vanished),
+        *(("  left out", each.id, each.reason) for each in done.left_out),
+    ]
 
 
-def summed(answer: Mapping[str, Any]) -> str:
-    """How many of each."""
-    counts = {what: len(found) if isinstance(found, list) else found for what, found in answer.items()}
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if isinstance(count, int)) + "."
+def summed(done: Synced) -> str:
+    return (
+        f"{len(done.added):,} added, {len(done.changed):,} changed, {len(done.vanished):,} vanished, "
+        f"{len(done.left_out):,} left out, {done.unchanged:,} as they were."
+    )
 
 
 def row(repository: Repository, owner: Ownership) -> tuple[str, ...]:

@@ -50,7 +50,11 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
     removing = action(actions, "remove", _remove, help="take a target off record; its findings stay")
     removing.add_argument("id", metavar="ID", help=_ID)
     _add_import(actions)
-    json_option(action(actions, "sync", _sync, help="bring in the repositories of the GitHub App"))
+    syncing = action(actions, "sync", _sync, help="bring in the repositories of the GitHub App")
+    syncing.add_argument(
+        "--force", action="store_true", help="even if it disables more than half of all repositories"
+    )
+    json_option(syncing)
 
 
 def _add_import(actions: Actions[argparse.ArgumentParser]) -> None:
@@ -278,16 +282,16 @@ def _import(args: argparse.Namespace) -> int:
 def _sync(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, print_table, say
 
-    answer = remote.connect(args).sync_repositories()
+    done = remote.connect(args).sync_repositories(force=args.force)
     if args.json:
-        print_json(answer)
+        print_json(done)
         return OK
-    rows = list(repository_targets.changes(answer))
+    rows = repository_targets.changes(done)
     if rows:
         print_table(("", "repository", "what"), rows[:SHOWN_CHANGES])
     if len(rows) > SHOWN_CHANGES:
         say(f"… and {len(rows) - SHOWN_CHANGES:,} more; --json shows all.")
-    say(repository_targets.summed(answer))
+    say(repository_targets.summed(done))
     return OK
 
 

@@ -17,8 +17,7 @@ from glovebox.registry.model import MAX_LABELS, Disabled, Repository, Source
 from glovebox.registry.store import Stored
 
 FORCE: Final = (
-    "Look whether the GitHub App is still installed where it was; then invoke snapshot with "
-    '{"sync": true, "force": true}.'
+    "Look whether the GitHub App is still installed where it was; then say glovebox targets sync --force."
 )
 """What a sync that was refused asks for."""
 

@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from glovebox.cli.exit_codes import BAD_INPUT, INCOMPLETE, OK, REFUSED
+from glovebox.registry.hosted import Unusable
 from glovebox.registry.model import Account, Disabled, Team
 from glovebox.registry.order import MAX_TARGETS, Refused, RepositoriesOrder
 from glovebox.scans.model import ScanState
+from glovebox.services.repository_sync import ChangedRepository, Synced
 from tests.deployment import RUN, Command, FakeRemote, commands, connected, start_repositories
 from tests.prowler import ACCOUNT
 from tests.registry import repository
@@ -129,17 +131,21 @@ def test_what_cannot_be_used_is_said_with_what_to_do(
 
 
 def test_a_sync_says_what_changed(there: FakeRemote, run: Command) -> None:
-    there.synced = {
-        "added": [SHOP],
-        "changed": [{"id": TOOLS, "fields": ["topics"]}],
-        "vanished": [],
-        "unchanged": 7,
-    }
+    there.synced = Synced(
+        added=[SHOP],
+        changed=[ChangedRepository(TOOLS, ["topics", "private"])],
+        vanished=["github.com/acme/gone"],
+        left_out=[Unusable(id="github.com/acme/odd", reason="It has no name.")],
+        unchanged=7,
+    )
     code, out, said = run("targets", "sync")
     assert code == OK
-    assert all(text in out for text in (SHOP, TOOLS, "topics"))
-    assert "1 added, 1 changed, 0 vanished, 7 unchanged." in said
-    assert json.loads(run("targets", "sync", "--json")[1]) == there.synced
+    assert all(text in out for text in (SHOP, TOOLS, "topics, private", "disabled, kept", "It has no name."))
+    assert "1 added, 1 changed, 1 vanished, 1 left out, 7 as they were." in said
+    told = json.loads(run("targets", "sync", "--force", "--json")[1])
+    assert told["changed"] == [{"id": TOOLS, "fields": ["topics", "private"]}]
+    assert told.keys() == {"added", "changed", "vanished", "leftOut", "unchanged"}
+    assert there.forced == [False, True]
 
 
 # ---------------------------------------------------------------- scans
