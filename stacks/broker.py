@@ -19,6 +19,7 @@ from stacks.defaults import function_defaults
 from stacks.names import AUDIT_ROLE, REDEEM_ROLE, SCAN_IDS, SESSION_MANAGED_POLICIES
 from stacks.outputs import output
 from stacks.perimeter import Perimeter
+from stacks.repositories import Repositories
 from stacks.scanners import Scanners
 from stacks.settings import Settings
 from stacks.storage import BY_KIND, Storage, of_kinds
@@ -49,8 +50,8 @@ CHANGE_SCANS = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 
 
 class Broker(cdk.Stack):
-    """`launch` starts tasks, `redeem` gives them credentials, `ingest` takes reports in without a way out,
-    `watch` ends what hangs.
+    """`launch` starts tasks, `redeem` gives them credentials, `snapshot` sources, `ingest` takes reports in
+    without a way out, `watch` ends what hangs.
     """
 
     def __init__(
@@ -63,11 +64,20 @@ class Broker(cdk.Stack):
         scanners: Scanners,
         perimeter: Perimeter,
     ) -> None:
-        super().__init__(scope, id, description="Glovebox: launch, redeem, ingest, watch")
+        super().__init__(scope, id, description="Glovebox: launch, redeem, snapshot, ingest, watch")
         self._settings, self._storage = settings, storage
         self._scanners, self._perimeter = scanners, perimeter
         self.failures = FailureQueue(self, "Failures", key=storage.key)
         self._defaults = function_defaults(settings, key=storage.key, failures=self.failures)
+        self.repositories = Repositories(
+            self,
+            settings=settings,
+            storage=storage,
+            scanners=scanners,
+            perimeter=perimeter,
+            defaults=self._defaults,
+            failures=self.failures,
+        )
         self.launch = self._launch()
         self.redeem = self._redeem()
         self.ingest = self._ingest()
@@ -114,6 +124,7 @@ class Broker(cdk.Stack):
                 "REGIONS": ",".join(settings.regions),
                 "REGIONS_PER_SCAN": str(settings.regions_per_scan),
                 "SERVICE_PARTS": str(settings.service_parts),
+                **self.repositories.told,
             },
             timeout=LAUNCH_TIME,
             memory=512,
@@ -133,10 +144,11 @@ class Broker(cdk.Stack):
         launch.may("s3:PutObject", on=[objects(storage.results, "results/*")], because=_NAMES)
         launch.may("s3:GetObject", on=[objects(storage.handoff, "handoff/*/envelope.json")], because=_NAMES)
         launch.may("s3:PutObject", on=[objects(storage.claims, "claims/*/claim.json")], because=_NAMES)
-        launch.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("account"))
+        launch.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("account", "repository"))
         launch.may("ssm:GetParameter", on=[authorities.parameter_arn])
         for task in (scanners.siteaudit, scanners.prowler):
             task.may_be_started_by(launch, cluster=scanners.cluster)
+        self.repositories.let(launch)
         launch.may("secretsmanager:GetSecretValue", on=[ticket_key.secret_arn], when=IN_USE)
         launch.may_use_key("dynamodb", "s3", write=True)
         launch.may_use_key("secretsmanager")
@@ -332,6 +344,14 @@ class Broker(cdk.Stack):
         self._schedule("Daily", self.launch, settings.schedule, sites, "Audits the sites of the list")
         accounts = {"accounts": "all", **ordered}
         self._schedule("Accounts", self.launch, settings.accounts_schedule, accounts, "Scans all accounts")
+        repositories = {"repositories": "all", **ordered}
+        self._schedule(
+            "Repositories",
+            self.launch,
+            settings.repositories_schedule,
+            repositories,
+            "Scans all repositories",
+        )
         self._schedule("Acceptances", self.ingest, NEXT_DAY, {"daily": True}, "Ends acceptances")
 
     def _schedule(
@@ -361,6 +381,11 @@ def _audit_role(account: str) -> str:
     return f"arn:{cdk.Aws.PARTITION}:iam::{account}:role/{AUDIT_ROLE}"
 
 
-_SCHEDULES = {"Daily": "Schedule", "Accounts": "AccountsSchedule", "Acceptances": "AcceptancesSchedule"}
+_SCHEDULES = {
+    "Daily": "Schedule",
+    "Accounts": "AccountsSchedule",
+    "Repositories": "RepositoriesSchedule",
+    "Acceptances": "AcceptancesSchedule",
+}
 """Schedule → the output that tells its name."""
 _NAMES = "Tasks and objects of a scan get their names when it starts."

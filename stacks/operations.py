@@ -30,7 +30,7 @@ WATCHED_HOURS = 26
 """A daily run may take two hours before somebody should look."""
 STALE_HOURS = 3
 """`keys` runs by the hour; two that fail are not worth a message."""
-ANSWERING = ("Launch", "AuditApi", "Drill", "Keys")
+ANSWERING = ("Launch", "Snapshot", "AuditApi", "Drill", "Keys")
 """Units that tell their caller what is wrong, or their queue; the others refuse by a line in the log."""
 WAITS_FOR_NOTICE = {
     "scanId": {"S": ["run"]},
@@ -68,6 +68,7 @@ class Operations(cdk.Stack):
         self._units = {
             "Launch": broker.launch,
             "Redeem": broker.redeem,
+            "Snapshot": broker.repositories.snapshot,
             "Ingest": broker.ingest,
             "Watch": broker.watch,
             "Publish": audit.publish,
@@ -125,7 +126,8 @@ class Operations(cdk.Stack):
         findings = storage.findings.table_arn
         notify.may("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", on=[findings])
         notify.may("dynamodb:Query", on=[f"{findings}/index/{BY_KIND}"])
-        notify.may("dynamodb:Query", on=[storage.registry.table_arn], when=of_kinds("account", "owner"))
+        owned = of_kinds("account", "repository", "team", "owner")
+        notify.may("dynamodb:Query", on=[storage.registry.table_arn], when=owned)
         notify.may("sns:Publish", on=[self.topic.topic_arn])
         notify.may_use_key("dynamodb", "sns", write=True)
         notify.follow(storage.scans, WAITS_FOR_NOTICE)

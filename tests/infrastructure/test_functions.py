@@ -12,13 +12,14 @@ import pytest
 
 from glovebox.scans.model import MAX_OCSF_REPORT_BYTES, MAX_REPORT_BYTES
 from glovebox.services.redeem import RedeemSettings
-from stacks.names import REDEEM_ROLE
+from stacks.names import REDEEM_ROLE, SNAPSHOT_ROLE
 from stacks.settings import Settings
 from tests.infrastructure.templates import TARGETS, Assembly, Resource, listed, synthesize
 
 UNITS = {
     "Launch": "launch",
     "Redeem": "redeem",
+    "Snapshot": "snapshot",
     "Ingest": "ingest",
     "Watch": "watch",
     "Publish": "publish",
@@ -47,7 +48,10 @@ NETWORK_INTERFACES = {
 TASKS = "arn:aws:ecs:region:account:task/Cluster/*"
 DRILL_REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Drill:*"
 REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-SiteAudit:*"
-PROWLER_REVISIONS = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Prowler:*"
+UPSTREAM = ("Prowler", "Trivy", "TruffleHog", "Kingfisher")
+UPSTREAM_REVISIONS = {
+    f"arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-{each}:*" for each in UPSTREAM
+}
 TICKET_KEY, LEAF = "GatewayKeysTicketKey", "GatewayKeysLeaf"
 AUTHORITIES, TICKET_KEYS = (
     f"arn:aws:ssm:region:account:parameter/GatewayKeys{name}" for name in ("Authorities", "TicketKeys")
@@ -74,9 +78,10 @@ MAY = {
             "Results.Arn/results/*",
         },
         "s3:ListBucket": {"Lists.Arn"},
-        "ecs:RunTask": {REVISIONS, PROWLER_REVISIONS},
+        "ecs:RunTask": {REVISIONS, *UPSTREAM_REVISIONS},
         "ecs:TagResource": {TASKS},
-        "iam:PassRole": {"SiteAuditExecutionRole.Arn", "ProwlerExecutionRole.Arn"},
+        "iam:PassRole": {f"{each}ExecutionRole.Arn" for each in ("SiteAudit", *UPSTREAM)},
+        "lambda:InvokeFunction": {"SnapshotFunction.Arn"},
         "secretsmanager:GetSecretValue": {TICKET_KEY},
         "ssm:GetParameter": {AUTHORITIES},
     },
@@ -85,6 +90,15 @@ MAY = {
         "s3:GetObject": {"Claims.Arn/claims/*/claim.json"},
         "s3:PutObject": {"HandOff.Arn/handoff/*/envelope.json"},
         "secretsmanager:GetSecretValue": {TICKET_KEY},
+    },
+    "Snapshot": {
+        **{f"dynamodb:{each}": {"Registry.Arn"} for each in ("GetItem", "PutItem", "Query")},
+        **{
+            f"s3:{each}": {"Snapshots.Arn/snapshots/*"}
+            for each in ("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject")
+        },
+        "s3:ListBucket": {"Snapshots.Arn"},
+        "secretsmanager:GetSecretValue": {"GitHubApp"},
     },
     "Ingest": {
         **CHANGE_SCANS,
@@ -183,6 +197,7 @@ MAY = {
 KEY_SERVICES = {
     "Launch": {"dynamodb", "s3", "secretsmanager", "sqs"},
     "Redeem": {"dynamodb", "s3", "secretsmanager", "sqs"},
+    "Snapshot": {"dynamodb", "s3", "secretsmanager", "sqs"},
     "Ingest": {"dynamodb", "s3", "sqs"},
     "Watch": {"dynamodb", "sqs"},
     "Publish": {"dynamodb", "s3", "sqs"},
@@ -338,12 +353,14 @@ def test_watch_alone_stops_tasks_and_each_definition_has_one_who_starts_it(assem
     assert holders["ecs:RunTask"] == {"LaunchRole", "DrillRole"}
     assert holders["ecs:StopTask"] == {"WatchRole"}
     assert holders["iam:PassRole"] == {"LaunchRole", "DrillRole"}
-    readers = {"EnrichRole", "GatewayRole", "DrillRole", "LaunchRole", "RedeemRole", "KeysRole"}
-    assert holders["secretsmanager:GetSecretValue"] == readers
+    readers = ("Enrich", "Gateway", "Drill", "Launch", "Redeem", "Keys", "Snapshot")
+    assert holders["secretsmanager:GetSecretValue"] == {f"{each}Role" for each in readers}
     assert holders["secretsmanager:PutSecretValue"] == holders["ssm:PutParameter"] == {"KeysRole"}
-    schedulers = {f"{each}SchedulerRole" for each in ("Daily", "Acceptances", "Hourly", "Weekly")}
-    assert holders["lambda:InvokeFunction"] - {"WeeklySchedulerRole"} == {"WatchRole", *schedulers} - {
-        "WeeklySchedulerRole"
+    schedulers = {f"{each}SchedulerRole" for each in ("Daily", "Acceptances", "Hourly", "Sweep")}
+    assert holders["lambda:InvokeFunction"] - {"WeeklySchedulerRole"} == {
+        "LaunchRole",
+        "WatchRole",
+        *schedulers,
     }
 
 
@@ -493,6 +510,72 @@ def test_accounts_are_scanned_by_a_schedule_of_their_own(tmp_path: Path, assembl
     }
 
 
+def test_repositories_are_put_on_record_then_scanned_by_a_schedule_and_swept_in_any_case(
+    tmp_path: Path, assembly: Assembly
+) -> None:
+    schedules = {each.short for each in assembly.of("AWS::Scheduler::Schedule")}
+    assert "Sweep" in schedules
+    assert not {"Repositories", "Sync"} & schedules
+    by_the_week = synthesize(tmp_path, Settings(repositories_schedule="cron(0 3 ? * SUN *)"))
+    told = {
+        name: by_the_week.one("AWS::Scheduler::Schedule", name).properties
+        for name in ("Repositories", "Sync", "Sweep")
+    }
+    assert {
+        name: (
+            each["ScheduleExpression"],
+            by_the_week.shown(each["Target"]["Arn"]),
+            json.loads(each["Target"]["Input"]),
+        )
+        for name, each in told.items()
+    } == {
+        "Repositories": (
+            "cron(0 3 ? * SUN *)",
+            "LaunchFunction.Arn",
+            {
+                "repositories": "all",
+                "requestedBy": "schedule",
+                "scheduledTime": "<aws.scheduler.scheduled-time>",
+            },
+        ),
+        "Sync": ("cron(30 0 * * ? *)", "SnapshotFunction.Arn", {"sync": True}),
+        "Sweep": ("rate(1 hour)", "SnapshotFunction.Arn", {"sweep": True}),
+    }
+
+
+def test_launch_starts_scanners_of_repositories_where_no_way_leads_to_the_gateway(assembly: Assembly) -> None:
+    told = assembly.as_text(_function(assembly, "Launch").properties["Environment"]["Variables"])
+    assert told["UNTICKETED_SECURITY_GROUPS"] == "RolesTasksWithoutTicket.GroupId"
+    assert told["SNAPSHOT_FUNCTION"] == "SnapshotFunction"
+    assert told["REPOSITORY_SCANNERS"] == "trivy,trufflehog"
+    for scanner in ("Trivy", "TruffleHog", "Kingfisher"):
+        definition = assembly.one("AWS::ECS::TaskDefinition", f"{scanner}Definition")
+        assert told[f"{scanner.upper()}_TASK_DEFINITION"] == definition.properties["Family"]
+
+
+def test_snapshot_asks_the_host_of_the_settings(tmp_path: Path, assembly: Assembly) -> None:
+    told = _function(assembly, "Snapshot").properties["Environment"]["Variables"]
+    assert (told["GITHUB_HOST"], told["GITHUB_API"]) == ("github.com", "https://api.github.com")
+    elsewhere = synthesize(tmp_path, Settings(github_host="github.example.org"))
+    told = _function(elsewhere, "Snapshot").properties["Environment"]["Variables"]
+    assert told["GITHUB_HOST"] == "github.example.org"
+    assert told["GITHUB_API"] == "https://github.example.org/api/v3"
+
+
+def test_the_apps_secret_is_made_with_a_key_for_fingerprints_and_stays(assembly: Assembly) -> None:
+    """Made anew, every known secret would have another fingerprint, and so be a new finding."""
+    secret = assembly.one("AWS::SecretsManager::Secret", "GitHubApp")
+    made = secret.properties["GenerateSecretString"]
+    assert json.loads(made["SecretStringTemplate"]) == {"appId": "", "privateKey": ""}
+    assert (made["GenerateStringKey"], made["PasswordLength"]) == ("fingerprintKey", 64)
+    assert secret.whole["DeletionPolicy"] == secret.whole["UpdateReplacePolicy"] == "Retain"
+    assert assembly.shown(secret.properties["KmsKeyId"]) == "Key.Arn"
+
+
+def test_snapshot_has_the_name_that_its_bucket_and_the_endpoint_know(assembly: Assembly) -> None:
+    assert assembly.one("AWS::IAM::Role", "SnapshotRole").properties["RoleName"] == SNAPSHOT_ROLE
+
+
 def test_acceptances_end_with_the_day(assembly: Assembly) -> None:
     schedule = assembly.one("AWS::Scheduler::Schedule", "Acceptances").properties
     assert schedule["ScheduleExpression"] == "cron(5 0 * * ? *)"
@@ -524,11 +607,12 @@ def test_a_key_that_is_not_in_use_yet_is_read_by_keys_alone(assembly: Assembly, 
 @pytest.mark.parametrize(
     ("name", "kinds"),
     [
-        ("Launch", ["account"]),
+        ("Launch", ["account", "repository"]),
+        ("Snapshot", ["repository"]),
         ("Ingest", ["site", "domain"]),
         ("Enrich", ["shodan"]),
         ("AuditApi", ["site", "domain"]),
-        ("Notify", ["account", "owner"]),
+        ("Notify", ["account", "repository", "team", "owner"]),
     ],
 )
 def test_of_the_registry_each_reaches_its_own_kinds_alone(

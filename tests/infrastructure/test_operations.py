@@ -26,7 +26,7 @@ ALARMS = {
         f"{unit}Errors"
         for unit in (
             *("Launch", "Redeem", "Ingest", "Watch", "Publish", "Enrich", "AuditApi", "Notify"),
-            *("Drill", "Keys"),
+            *("Drill", "Keys", "Snapshot"),
         )
     ),
     *(f"{stack}Failures" for stack in ("Broker", "Audit", "Operations", "Drill", "Perimeter")),

@@ -8,6 +8,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -255,6 +256,14 @@ def test_audit_roles_pass_only_with_target_accounts(assembly: Assembly, promoted
 # ---------------------------------------------------------------- names
 
 
+def test_policies_of_endpoints_fit_what_aws_takes(promoted: Assembly) -> None:
+    """20,480 characters; expressions count as what they stand for, at their longest."""
+    for endpoint in promoted.of("AWS::EC2::VPCEndpoint"):
+        text = json.dumps(promoted.as_text(endpoint.properties["PolicyDocument"]), separators=(",", ":"))
+        # What stands here by its short name is an ARN of some 150 characters there.
+        assert len(text) + 130 * (text.count(".Arn") + text.count(":account:")) < 20_480
+
+
 def test_the_dns_firewall_ends_with_block_all(assembly: Assembly) -> None:
     domains = {
         f"{each.short}.Id": each.properties["Domains"]
@@ -435,8 +444,9 @@ BUDGET = 35.0
 """USD a month in one zone, while nothing runs."""
 
 
-def test_an_idle_month_in_one_zone_stays_within_the_budget(assembly: Assembly) -> None:
-    lines = estimate(assembly.templates.values(), PriceTable.load())
+def test_an_idle_month_in_one_zone_stays_within_the_budget(tmp_path: Path) -> None:
+    """By the default settings; Shodan's secret and its alarm come to half a dollar more."""
+    lines = estimate(synthesize(tmp_path, Settings()).templates.values(), PriceTable.load())
     assert 25 < sum(line.usd for line in lines) <= BUDGET
 
 

@@ -301,6 +301,6 @@ def test_a_disposable_deployment_leaves_nothing_behind(tmp_path_factory: pytest.
     schedules = {each.short for each in disposable.all() if each.type == "AWS::Scheduler::Schedule"}
     assert "Daily" not in schedules
     secrets = {each.short for each in disposable.all() if each.type == "AWS::SecretsManager::Secret"}
-    assert secrets == {"GatewayKeysLeaf", "GatewayKeysTicketKey"}
+    assert secrets == {"GatewayKeysLeaf", "GatewayKeysTicketKey", "GitHubApp"}
     for function in disposable.of("AWS::Lambda::Function"):
         assert "ReservedConcurrentExecutions" not in function.properties

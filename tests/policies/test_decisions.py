@@ -23,6 +23,7 @@ KEY = f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/ours"
 LAUNCH = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-LaunchRole5A1B2C3D-X"
 DRILL = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Drill-DrillRole5A1B2C3D-X"
 REDEEM = f"arn:aws:iam::{ACCOUNT}:role/GloveboxRedeem"
+SNAPSHOT = f"arn:aws:iam::{ACCOUNT}:role/GloveboxSnapshot"
 INGEST = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
 EXECUTION = f"arn:aws:iam::{ACCOUNT}:role/Glovebox-Scanners-SiteAuditExecutionRole5A1B2C3D-X"
 ATTACKER = f"arn:aws:iam::{STRANGER}:role/Glovebox-Broker-IngestRole5A1B2C3D-X"
@@ -30,6 +31,7 @@ TARGET = "777788889999"
 AUDITOR = f"arn:aws:iam::{TARGET}:role/GloveboxAudit"
 HANDOFF_BUCKET = "arn:aws:s3:::handoff"
 CLAIMS_BUCKET = "arn:aws:s3:::claims"
+SNAPSHOTS_BUCKET = "arn:aws:s3:::snapshots"
 LAYER = "arn:aws:s3:::prod-eu-central-1-starport-layer-bucket/layer"
 LOGS = f"arn:aws:logs:eu-central-1:{ACCOUNT}:log-group:tasks:*"
 STREAM = LOGS.replace("*", "log-stream:inlet")
@@ -91,6 +93,8 @@ ENVIRONMENT = f"{HANDOFF_BUCKET}/handoff/s/1/inlet.env"
 HANDED = f"{HANDOFF_BUCKET}/handoff/s/1/request.json"
 ENVELOPE = f"{HANDOFF_BUCKET}/handoff/s/1/envelope.json"
 CLAIM = f"{CLAIMS_BUCKET}/claims/s/1/claim.json"
+ARCHIVE = f"{SNAPSHOTS_BUCKET}/snapshots/r/0123456789abcdef/c0ffee.tar.gz"
+RECORD = f"{SNAPSHOTS_BUCKET}/snapshots/r/0123456789abcdef/snapshot.json"
 FINDINGS = f"arn:aws:dynamodb:eu-central-1:{ACCOUNT}:table/findings"
 THROUGH_ENDPOINTS = [
     _through(S3, "ingest reads a report", True, INGEST, "s3:GetObjectVersion", REPORT),
@@ -116,6 +120,22 @@ THROUGH_ENDPOINTS = [
     _through(S3, "an address of a claim by a stranger", False, ATTACKER, "s3:PutObject", CLAIM, **BY_ADDRESS),
     _through(S3, "a form of a claim", False, LAUNCH, "s3:PutObject", CLAIM, **BY_FORM),
     _through(S3, "a claim that is read", False, LAUNCH, "s3:GetObject", CLAIM, **BY_ADDRESS),
+    _through(S3, "an address of an archive", True, SNAPSHOT, "s3:GetObject", ARCHIVE, **BY_ADDRESS),
+    _through(S3, "an archive with keys of snapshot", False, SNAPSHOT, "s3:GetObject", ARCHIVE, **BY_KEYS),
+    _through(S3, "an archive by launch's address", False, LAUNCH, "s3:GetObject", ARCHIVE, **BY_ADDRESS),
+    _through(S3, "an archive by the drill's address", False, DRILL, "s3:GetObject", ARCHIVE, **BY_ADDRESS),
+    _through(
+        S3,
+        "an archive by a role of that name elsewhere",
+        False,
+        SNAPSHOT.replace(ACCOUNT, STRANGER),
+        "s3:GetObject",
+        ARCHIVE,
+        **BY_ADDRESS,
+    ),
+    _through(S3, "an address of a record", False, SNAPSHOT, "s3:GetObject", RECORD, **BY_ADDRESS),
+    _through(S3, "an archive that is written", False, SNAPSHOT, "s3:PutObject", ARCHIVE, **BY_ADDRESS),
+    _through(S3, "an archive that is read for Fargate", False, EXECUTION, "s3:GetObject", ARCHIVE, **BY_KEYS),
     _through(S3, "a layer", True, ATTACKER, "s3:GetObject", LAYER, **BY_ADDRESS),
     _through(S3, "a layer with keys", False, ATTACKER, "s3:GetObject", LAYER, **BY_KEYS),
     _through(S3, "an upload among the layers", False, ATTACKER, "s3:PutObject", LAYER, **BY_ADDRESS),
@@ -272,6 +292,58 @@ OF_ENVELOPES = [
     _envelope("an envelope of launch", False, LAUNCH, ONCE),
     _envelope("an envelope of a role of that name elsewhere", False, REDEEM.replace(ACCOUNT, STRANGER), ONCE),
 ]
+SNAPSHOTS = ("bucket_policy", "snapshots_bucket_policy")
+
+
+def _snapshot(
+    says: str,
+    allowed: bool,
+    action: str,
+    on: str,
+    context: dict[str, str],
+    who: str = SNAPSHOT,
+    **changes: str,
+) -> Case:
+    told = {key.replace("__", ":").replace("_", "-"): value for key, value in changes.items()}
+    return Case(says, allowed, SNAPSHOTS, action, on, _as(who, **{**context, **told}), who)
+
+
+TAKEN, NOTED = (each.replace(SNAPSHOTS_BUCKET, BUCKET) for each in (ARCHIVE, RECORD))
+IN_TIME = {**BY_URL, "s3:signatureAge": "60000"}
+OF_SNAPSHOTS = [
+    _snapshot("an archive read by its address", True, "s3:GetObject", TAKEN, IN_TIME),
+    _snapshot(
+        "an archive at its last minute", True, "s3:GetObject", TAKEN, IN_TIME, s3__signatureAge="900000"
+    ),
+    _snapshot(
+        "an archive by an old address", False, "s3:GetObject", TAKEN, IN_TIME, s3__signatureAge="900001"
+    ),
+    _snapshot("an archive read by snapshot itself", False, "s3:GetObject", TAKEN, BY_HEADER),
+    _snapshot("an archive by an address of launch", False, "s3:GetObject", TAKEN, IN_TIME, LAUNCH),
+    _snapshot("an archive read by launch itself", False, "s3:GetObject", TAKEN, BY_HEADER, LAUNCH),
+    _snapshot(
+        "an archive by a strange role of that name",
+        False,
+        "s3:GetObject",
+        TAKEN,
+        IN_TIME,
+        SNAPSHOT.replace(ACCOUNT, STRANGER),
+    ),
+    _snapshot("a record read by snapshot", True, "s3:GetObject", NOTED, BY_HEADER),
+    _snapshot("a record by an address", False, "s3:GetObject", NOTED, IN_TIME),
+    _snapshot("a record read by launch", False, "s3:GetObject", NOTED, BY_HEADER, LAUNCH),
+    _snapshot("an archive written by snapshot", True, "s3:PutObject", TAKEN, BY_HEADER),
+    _snapshot("an archive written by address", False, "s3:PutObject", TAKEN, IN_TIME),
+    _snapshot("an archive written by launch", False, "s3:PutObject", TAKEN, BY_HEADER, LAUNCH),
+    _snapshot("an archive elsewhere", False, "s3:PutObject", f"{BUCKET}/x", BY_HEADER),
+    _snapshot("an archive with a list", False, "s3:PutObject", TAKEN, BY_HEADER, s3__x_amz_acl="public-read"),
+    _snapshot("a record written once", True, "s3:PutObject", NOTED, ONCE),
+    _snapshot("a record that would overwrite", False, "s3:PutObject", NOTED, BY_HEADER),
+    _snapshot("a snapshot that is swept", True, "s3:DeleteObject", TAKEN, BY_HEADER),
+    _snapshot(
+        "an archive over plain HTTP", False, "s3:GetObject", TAKEN, IN_TIME, aws__SecureTransport="false"
+    ),
+]
 OURS, THEIRS = {"aws:SourceVpce": "vpce-ours"}, {"aws:SourceVpce": "vpce-theirs"}
 UPLOADS, READS = (*RESULTS, "uploads_from_scans_policy"), (*HANDOFF, "reading_from_scans_policy")
 FRESH = {**BY_URL, "s3:signatureAge": "60000"}
@@ -282,6 +354,22 @@ FROM_SCANS = [
     Case("an address in the scan network", True, READS, "s3:GetObject", REQUEST, {**FRESH, **OURS}),
     Case("an address in the internet", False, READS, "s3:GetObject", REQUEST, FRESH),
     Case("the hand-off read by a function", True, READS, "s3:GetObject", REQUEST, BY_HEADER),
+    *(
+        Case(
+            f"an archive {says}",
+            allowed,
+            (*SNAPSHOTS, "reading_from_scans_policy"),
+            "s3:GetObject",
+            on,
+            _as(SNAPSHOT, **context),
+            SNAPSHOT,
+        )
+        for says, allowed, on, context in (
+            ("in the scan network", True, TAKEN, {**FRESH, **OURS}),
+            ("in the internet", False, TAKEN, FRESH),
+            ("whose record snapshot reads from where it is", True, NOTED, BY_HEADER),
+        )
+    ),
 ]
 CASES = [
     Case("a form below results/", True, RESULTS, context=FORM),
@@ -319,6 +407,7 @@ CASES = [
     Case("writing the hand-off by an address", False, HANDOFF, resource=REQUEST, context=BY_URL),
     *OF_CLAIMS,
     *OF_ENVELOPES,
+    *OF_SNAPSHOTS,
     *FROM_SCANS,
     *THROUGH_ENDPOINTS,
     *OF_AUDIT_SESSIONS,
@@ -330,6 +419,7 @@ PLACES: dict[str, Values] = {
     "uploads_from_scans_policy": {"Bucket": BUCKET, "ScanEndpoint": "vpce-ours"},
     "reading_from_scans_policy": {"Bucket": BUCKET, "ScanEndpoint": "vpce-ours"},
     "claims_bucket_policy": {"Bucket": BUCKET},
+    "snapshots_bucket_policy": {"Bucket": BUCKET, "SnapshotRole": SNAPSHOT},
     "s3_endpoint_policy": {
         "Account": ACCOUNT,
         "ClaimsBucket": CLAIMS_BUCKET,
@@ -344,6 +434,8 @@ PLACES: dict[str, Values] = {
         "Partition": "aws",
         "Region": "eu-central-1",
         "ResultsBucket": BUCKET,
+        "SnapshotRole": SNAPSHOT,
+        "SnapshotsBucket": SNAPSHOTS_BUCKET,
     },
     "dynamodb_endpoint_policy": {
         "Account": ACCOUNT,

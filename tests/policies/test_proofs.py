@@ -20,6 +20,7 @@ from tests.policies.prover import Packet, Request, Statement, fits, refuted_by
 
 OURS = "account"
 TARGETS = ("111122223333", "444455556666")
+SNAPSHOT = "arn:aws:iam::account:role/GloveboxSnapshot"
 LAUNCH = "arn:aws:iam::account:role/Glovebox-Broker-LaunchRole*"
 EIP, ENDPOINT = "198.51.100.7", "vpce-ours"
 LAYERS = "arn:aws:s3:::prod-region-starport-layer-bucket/*"
@@ -166,6 +167,8 @@ def _everything(statement: Statement) -> None:
         ("Scan s3", "LetTasksPostReportsByFormsOfLaunch", _anywhere),
         ("Scan s3", "LetTasksReadRequestsByAddressesOfLaunch", _writing_too),
         ("Scan s3", "LetTasksReadEnvelopesByAddressesOfLaunch", _writing_too),
+        ("Scan s3", "LetTasksReadSnapshotsByAddressesOfSnapshot", _writing_too),
+        ("Scan s3", "LetTasksReadSnapshotsByAddressesOfSnapshot", _everything),
         ("Scan s3", "LetTasksPutClaimsByAddressesOfLaunch", _anywhere),
         ("Scan s3", "LetTasksPutClaimsByAddressesOfLaunch", _by_anybody_of_ours),
         ("Scan s3", "LetImageLayersIntoTasks", _writing_too),
@@ -177,6 +180,66 @@ def test_a_policy_that_lets_something_be_written_is_refuted(
     policies: Policies, endpoint: str, sid: str, change: Change
 ) -> None:
     assert something_is_written_elsewhere(_changed(policies, endpoint, sid, change)) is not None
+
+
+def a_snapshot_is_touched(policies: Policies) -> z3.ModelRef | None:
+    """In any way but reading an archive by an address that `snapshot` signed; visitors have no keys."""
+    request = Request()
+    proper = z3.And(
+        request.action == z3.StringVal("s3:GetObject"),
+        fits(request.resource, "Snapshots.Arn/snapshots/*.tar.gz"),
+        request.equals("aws:PrincipalArn", SNAPSHOT),
+        request.equals("s3:authType", "REST-QUERY-STRING"),
+    )
+    # The bucket is ours; what a target's own buckets are asked has its account.
+    there = z3.And(
+        fits(request.action, "s3:*"),
+        fits(request.resource, "Snapshots.Arn*"),
+        z3.Not(request.equals("aws:ResourceAccount", *TARGETS)),
+    )
+    visitor = request.equals("aws:PrincipalType", "Anonymous")
+    verdicts = (
+        request.let_pass(policy, there, z3.Not(proper), z3.Not(visitor)) for policy in policies.values()
+    )
+    return next((each for each in verdicts if each is not None), None)
+
+
+def test_a_task_reads_an_archive_by_an_address_of_snapshot_alone(policies: Policies) -> None:
+    assert a_snapshot_is_touched(policies) is None
+
+
+def _by_launch_too(statement: Statement) -> None:
+    # Two operators for one key would both have to hold.
+    statement["Condition"]["StringEquals"]["aws:PrincipalArn"] = [SNAPSHOT, LAUNCH.replace("*", "1")]
+
+
+def _by_any_role(statement: Statement) -> None:
+    del statement["Condition"]["StringEquals"]["aws:PrincipalArn"]
+
+
+def _with_keys(statement: Statement) -> None:
+    del statement["Condition"]["StringEquals"]["s3:authType"]
+
+
+def _records_too(statement: Statement) -> None:
+    statement["Resource"] = "Snapshots.Arn/snapshots/*"
+
+
+@pytest.mark.parametrize(
+    ("sid", "change"),
+    [
+        *(
+            ("LetTasksReadSnapshotsByAddressesOfSnapshot", change)
+            for change in (_by_launch_too, _by_any_role, _with_keys, _records_too, _writing_too)
+        ),
+        ("LetTasksReadRequestsByAddressesOfLaunch", _anywhere),
+        ("LetFargateReadEnvironmentFiles", _anywhere),
+    ],
+)
+def test_a_policy_that_lets_snapshots_be_touched_is_refuted(
+    policies: Policies, sid: str, change: Change
+) -> None:
+    assert a_snapshot_is_touched(_changed(policies, "Scan s3", sid, change)) is not None
 
 
 def an_image_is_uploaded(policies: Policies) -> z3.ModelRef | None:

@@ -12,16 +12,17 @@ import z3
 from glovebox_constructs.policies import statements
 from stacks.names import SCAN_IDS
 from stacks.settings import Settings
-from tests.infrastructure.templates import EXTERNAL, TARGETS, listed, synthesize
+from tests.infrastructure.templates import DIGESTS, EXTERNAL, TARGETS, listed, synthesize
 from tests.policies.prover import Request, Statement, fits
 from tests.policies.simulator import verdicts_on
 
 OURS = "account"
 AUDIT_ROLES = [f"arn:aws:iam::{target}:role/GloveboxAudit" for target in TARGETS]
+SNAPSHOT = f"arn:aws:iam::{OURS}:role/GloveboxSnapshot"
 REDEEM = f"arn:aws:iam::{OURS}:role/GloveboxRedeem"
 STARTED = [
     f"arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-{task}:*"
-    for task in ("SiteAudit", "Prowler")
+    for task in ("SiteAudit", "Prowler", "Trivy", "TruffleHog", "Kingfisher")
 ]
 DRILLED = "arn:aws:ecs:region:account:task-definition/Glovebox-Scanners-Drill:*"
 RUNS = ("ecs:RunTask", "ecs:StartTask", "ecs:CreateService", "ecs:UpdateService", "ecs:CreateTaskSet")
@@ -34,7 +35,15 @@ Claim = Callable[[str, Request], z3.BoolRef]
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Roles:
     """Role → all that it was granted anywhere, expressions as text."""
-    settings = Settings(targets=TARGETS, external_id=EXTERNAL, shodan=True, accounts_schedule="rate(1 day)")
+    settings = Settings(
+        targets=TARGETS,
+        external_id=EXTERNAL,
+        shodan=True,
+        accounts_schedule="rate(1 day)",
+        repositories_schedule="rate(1 day)",
+        images=DIGESTS,
+        trivy_database="rate(1 day)",
+    )
     assembly = synthesize(tmp_path_factory.mktemp("roles"), settings)
     found: Roles = {f"{each.stack} {each.short}": [] for each in assembly.of("AWS::IAM::Role")}
     for policy in assembly.of("AWS::IAM::Policy"):
@@ -95,13 +104,82 @@ def writes_envelopes(role: str, request: Request) -> z3.BoolRef:
     return z3.And(writing, envelope, z3.BoolVal(role != "Broker RedeemRole"))
 
 
+def touches_snapshots(role: str, request: Request) -> z3.BoolRef:
+    """An archive, in any way: `snapshot` alone, so that `launch` can pass on an address and make none."""
+    return z3.And(
+        fits(request.action, "s3:*"),
+        fits(request.resource, "Snapshots.Arn*"),
+        z3.BoolVal(role != "Broker SnapshotRole"),
+    )
+
+
+def reads_the_apps_secret(role: str, request: Request) -> z3.BoolRef:
+    return z3.And(
+        fits(request.action, "secretsmanager:*"),
+        request.resource == z3.StringVal("GitHubApp"),
+        z3.BoolVal(role != "Broker SnapshotRole"),
+    )
+
+
+def snapshot_leaves_its_room(role: str, request: Request) -> z3.BoolRef:
+    """Anything but its bucket, its secret, the registry's repositories, its log, its queue and our key."""
+    room = z3.Or(
+        z3.And(
+            z3.Or(*(request.action == z3.StringVal(f"s3:{each}") for each in _SNAPSHOT_S3)),
+            fits(request.resource, "Snapshots.Arn/snapshots/*"),
+        ),
+        z3.And(
+            request.action == z3.StringVal("s3:ListBucket"),
+            request.resource == z3.StringVal("Snapshots.Arn"),
+        ),
+        z3.And(
+            request.action == z3.StringVal("secretsmanager:GetSecretValue"),
+            request.resource == z3.StringVal("GitHubApp"),
+        ),
+        z3.And(
+            fits(request.action, "dynamodb:*"),
+            request.resource == z3.StringVal("Registry.Arn"),
+            request.equals("dynamodb:LeadingKeys", "repository"),
+        ),
+        z3.And(fits(request.action, "logs:*"), request.resource == z3.StringVal("SnapshotLog.Arn")),
+        z3.And(
+            request.action == z3.StringVal("sqs:SendMessage"),
+            request.resource == z3.StringVal("Failures.Arn"),
+        ),
+        z3.And(fits(request.action, "kms:*"), request.resource == z3.StringVal("Key.Arn")),
+    )
+    return z3.And(z3.BoolVal(role == "Broker SnapshotRole"), z3.Not(room))
+
+
+_SNAPSHOT_S3 = ("AbortMultipartUpload", "DeleteObject", "GetObject", "PutObject")
+
+
+def asks_for_snapshots(role: str, request: Request) -> z3.BoolRef:
+    """An address of an archive is an answer of `snapshot`: `launch` asks it, and the clock wakes it."""
+    known = ("Broker LaunchRole", "Broker SweepSchedulerRole", "Broker SyncSchedulerRole")
+    return z3.And(
+        fits(request.action, "lambda:Invoke*"),
+        request.resource == z3.StringVal("SnapshotFunction.Arn"),
+        z3.BoolVal(role not in known),
+    )
+
+
 def somebody(roles: Roles, claim: Claim) -> z3.ModelRef | None:
     request = Request()
     verdicts = (request.let_pass(granted, claim(role, request)) for role, granted in roles.items())
     return next((each for each in verdicts if each is not None), None)
 
 
-CLAIMS = [assumes_what_it_should_not, runs_what_it_should_not, writes_claims, writes_envelopes]
+CLAIMS = [
+    assumes_what_it_should_not,
+    runs_what_it_should_not,
+    writes_claims,
+    writes_envelopes,
+    touches_snapshots,
+    reads_the_apps_secret,
+    snapshot_leaves_its_room,
+    asks_for_snapshots,
+]
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)
@@ -136,6 +214,38 @@ IN_CLUSTER = {"Condition": {"ArnEquals": {"ecs:cluster": "Cluster.Arn"}}}
         ("Broker LaunchRole", _allow("s3:DeleteObject", on="Claims.Arn/claims/*"), writes_claims),
         ("Broker LaunchRole", _allow("s3:PutObject", on="HandOff.Arn/handoff/*"), writes_envelopes),
         ("Broker WatchRole", _allow("s3:*", on="HandOff.Arn/*"), writes_envelopes),
+        ("Broker LaunchRole", _allow("s3:GetObject", on="Snapshots.Arn/snapshots/*"), touches_snapshots),
+        ("Broker WatchRole", _allow("s3:DeleteObject", on="Snapshots.Arn/snapshots/*"), touches_snapshots),
+        ("Broker IngestRole", _allow("s3:GetObject", on="*"), touches_snapshots),
+        (
+            "Scanners TrivyExecutionRole",
+            _allow("s3:GetObject", on="Snapshots.Arn/snapshots/*.tar.gz"),
+            touches_snapshots,
+        ),
+        (
+            "Broker LaunchRole",
+            _allow("secretsmanager:GetSecretValue", on="GitHubApp"),
+            reads_the_apps_secret,
+        ),
+        ("Perimeter KeysRole", _allow("secretsmanager:PutSecretValue", on="*"), reads_the_apps_secret),
+        *(
+            ("Broker SnapshotRole", more, snapshot_leaves_its_room)
+            for more in (
+                _allow("ecs:RunTask", on=STARTED[2], **IN_CLUSTER),
+                _allow("sts:AssumeRole", on=AUDIT_ROLES[0]),
+                _allow("iam:PassRole", on="TrivyExecutionRole.Arn"),
+                _allow("s3:GetObject", on="Results.Arn/*"),
+                _allow("s3:GetObject", on="HandOff.Arn/handoff/*"),
+                _allow("s3:*", on="Snapshots.Arn/snapshots/*"),
+                _allow("dynamodb:Query", on="Scans.Arn"),
+                _allow("dynamodb:GetItem", on="Findings.Arn"),
+                _allow("dynamodb:Query", on="Registry.Arn"),
+                _allow("secretsmanager:GetSecretValue", on="GatewayKeysTicketKey"),
+                _allow("lambda:InvokeFunction", on="LaunchFunction.Arn"),
+            )
+        ),
+        ("Broker SnapshotRole", _allow("ecs:RunTask", on=STARTED[2], **IN_CLUSTER), runs_what_it_should_not),
+        ("Broker WatchRole", _allow("lambda:InvokeFunction", on="SnapshotFunction.Arn"), asks_for_snapshots),
     ],
     ids=lambda each: each if isinstance(each, str) else getattr(each, "__name__", "more"),
 )
@@ -148,8 +258,14 @@ def test_a_grant_too_many_is_refuted(roles: Roles, role: str, more: Statement, c
 # ---------------------------------------------------------------- what the buckets themselves refuse
 
 
+_KNOWN = {
+    "handoff_bucket_policy": {"RedeemRole": REDEEM},
+    "snapshots_bucket_policy": {"SnapshotRole": SNAPSHOT},
+}
+
+
 def _bucket(name: str) -> list[Statement]:
-    places = {"Bucket": "bucket"} | ({"RedeemRole": REDEEM} if name == "handoff_bucket_policy" else {})
+    places = {"Bucket": "bucket", **_KNOWN.get(name, {})}
     found: list[Statement] = [each.to_json() for each in statements(name, places)]
     # Ages are numbers, which the prover does not know; without these the policy only lets more pass.
     return [each for each in found if "NumericGreaterThan" not in each.get("Condition", {})]
@@ -174,6 +290,33 @@ def an_envelope_is_anothers(policy: Sequence[Statement]) -> z3.ModelRef | None:
     return _written(policy, envelope, z3.Not(proper))
 
 
+def a_snapshot_is_read_otherwise(policy: Sequence[Statement]) -> z3.ModelRef | None:
+    """By another role, an archive without an address, or a record with one."""
+    request = Request()
+    record = fits(request.resource, "bucket/snapshots/*/snapshot.json")
+    kind = z3.If(
+        record,
+        request.equals("s3:authType", "REST-HEADER"),
+        request.equals("s3:authType", "REST-QUERY-STRING"),
+    )
+    proper = z3.And(request.equals("aws:PrincipalArn", SNAPSHOT), kind)
+    return Request().let_pass([_allow("s3:GetObject", on="bucket/*"), *policy], z3.Not(proper))
+
+
+def a_snapshot_is_anothers(policy: Sequence[Statement]) -> z3.ModelRef | None:
+    """Written by another role, by address or form, elsewhere, shared, or a record in the place of another."""
+    request = Request()
+    record = fits(request.resource, "bucket/snapshots/*/snapshot.json")
+    proper = z3.And(
+        request.equals("aws:PrincipalArn", SNAPSHOT),
+        request.equals("s3:authType", "REST-HEADER"),
+        fits(request.resource, "bucket/snapshots/*"),
+        z3.Not(request.has("s3:x-amz-acl")),
+        z3.Or(z3.Not(record), request.has("s3:if-none-match")),
+    )
+    return _written(policy, z3.Not(proper))
+
+
 def _written(policy: Sequence[Statement], *claims: z3.BoolRef) -> z3.ModelRef | None:
     """Where a role's own policy lets it write whatever it wants."""
     everything = _allow("s3:PutObject", on="bucket/*")
@@ -181,6 +324,8 @@ def _written(policy: Sequence[Statement], *claims: z3.BoolRef) -> z3.ModelRef | 
 
 
 BUCKETS = [
+    ("snapshots_bucket_policy", a_snapshot_is_read_otherwise),
+    ("snapshots_bucket_policy", a_snapshot_is_anothers),
     ("claims_bucket_policy", a_claim_comes_otherwise),
     ("handoff_bucket_policy", an_envelope_is_anothers),
 ]
@@ -206,6 +351,24 @@ def test_the_bucket_itself_refuses_what_is_not_meant(
                 "DenyClaimsWithAccessControlLists",
             )
         ),
+        *(
+            ("snapshots_bucket_policy", sid, a_snapshot_is_read_otherwise)
+            for sid in (
+                "DenySnapshotsToOthers",
+                "DenyReadingArchivesButByAddress",
+                "DenyReadingRecordsByAddress",
+            )
+        ),
+        *(
+            ("snapshots_bucket_policy", sid, a_snapshot_is_anothers)
+            for sid in (
+                "DenySnapshotsOfOthers",
+                "DenySnapshotsByFormOrUrl",
+                "DenySnapshotsElsewhere",
+                "DenyRecordsInPlaceOfOthers",
+                "DenySnapshotsWithAccessControlLists",
+            )
+        ),
         ("handoff_bucket_policy", "DenyEnvelopesOfOthers", an_envelope_is_anothers),
         ("handoff_bucket_policy", "DenyEnvelopesInPlaceOfOthers", an_envelope_is_anothers),
     ],
@@ -227,10 +390,12 @@ FAMILY = "arn:aws:ecs:eu-central-1:999900001111:task-definition/Glovebox-Scanner
 LAUNCH_FUNCTION = "arn:aws:lambda:eu-central-1:999900001111:function:launch"
 AS_SCAN = {"sts:SourceIdentity": "20260101T000000Z-0a1b2c3d-0001", "aws:ResourceAccount": TARGET}
 IN_OURS = {"ecs:cluster": "arn:aws:ecs:eu-central-1:999900001111:cluster/ours"}
+_BUCKETS = ("Claims", "HandOff", "Lists", "Results", "Snapshots")
 REAL = {
-    **{f"{name}.Arn": f"arn:aws:s3:::{name.lower()}" for name in ("Claims", "HandOff", "Lists", "Results")},
+    **{f"{name}.Arn": f"arn:aws:s3:::{name.lower()}" for name in _BUCKETS},
     "Cluster.Arn": IN_OURS["ecs:cluster"],
     "LaunchFunction.Arn": LAUNCH_FUNCTION,
+    "SnapshotFunction.Arn": LAUNCH_FUNCTION.replace("launch", "snapshot"),
     "arn:aws:ecs:region:account:": "arn:aws:ecs:eu-central-1:999900001111:",
     OURS: SCANNING,
 }
@@ -292,6 +457,38 @@ PAIRS: list[tuple[str, str, str, str, dict[str, str], bool]] = [
     ("hands over", "Redeem", "s3:PutObject", "arn:aws:s3:::handoff/handoff/s/1/request.json", {}, False),
     ("hands over", "Redeem", "s3:PutObject", "arn:aws:s3:::handoff/handoff/s/1/inlet.env", {}, False),
 ]
+SNAPSHOT_FUNCTION = LAUNCH_FUNCTION.replace("launch", "snapshot")
+PAIRS += [
+    (
+        "signs an archive",
+        "Snapshot",
+        "s3:GetObject",
+        "arn:aws:s3:::snapshots/snapshots/r/a/c.tar.gz",
+        {},
+        True,
+    ),
+    (
+        "signs an archive",
+        "Launch",
+        "s3:GetObject",
+        "arn:aws:s3:::snapshots/snapshots/r/a/c.tar.gz",
+        {},
+        False,
+    ),
+    ("asks for a snapshot", "Launch", "lambda:InvokeFunction", SNAPSHOT_FUNCTION, {}, True),
+    ("asks for a snapshot", "Redeem", "lambda:InvokeFunction", SNAPSHOT_FUNCTION, {}, False),
+    ("asks for a scan", "Snapshot", "lambda:InvokeFunction", LAUNCH_FUNCTION, {}, False),
+    ("runs a task", "Snapshot", "ecs:RunTask", FAMILY, IN_OURS, False),
+    ("assumes a target's audit role", "Snapshot", "sts:AssumeRole", AUDIT_ROLE, AS_SCAN, False),
+    (
+        "reads a request",
+        "Snapshot",
+        "s3:GetObject",
+        "arn:aws:s3:::handoff/handoff/s/1/request.json",
+        {},
+        False,
+    ),
+]
 CONSOLE = [_allow("lambda:InvokeFunction", on=LAUNCH_FUNCTION)]
 """What the console will be given, and no more."""
 
@@ -329,7 +526,7 @@ def _simulation(
 
 
 @pytest.mark.node
-def test_launch_and_redeem_cannot_do_each_others_part(roles: Roles) -> None:
+def test_launch_redeem_and_snapshot_cannot_do_each_others_part(roles: Roles) -> None:
     verdicts = verdicts_on(
         [
             _simulation(roles[f"Broker {unit}Role"], unit, action, resource, context)
