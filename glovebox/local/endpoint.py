@@ -28,7 +28,7 @@ from glovebox.scans.model import MAX_OCSF_REPORT_BYTES
 FORM_BYTES = 64 << 10
 """What a form has beside its file."""
 _READ = re.compile(r"/handoff/[0-9A-Za-z-]+/[0-9]+/(?:request|envelope)\.json")
-_SNAPSHOT = re.compile(r"/snapshots/[0-9A-Za-z-]+/[0-9a-f]{16}/[0-9a-f]{40,64}\.tar\.gz")
+_SNAPSHOT = re.compile(r"/snapshots/[0-9A-Za-z-]+/[0-9a-f]{16}/[0-9a-f]{40,64}\.[0-9a-f]{8}\.tar\.gz")
 _CLAIM = re.compile(r"/claims/[0-9A-Za-z-]+/[0-9]+/claim\.json")
 _SIGNED = re.compile(r"X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Security-Token|Signature)")
 _SCOPE = re.compile(r"[A-Z0-9]+/[0-9]{8}/[a-z0-9-]+/s3/aws4_request")
