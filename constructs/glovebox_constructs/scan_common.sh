@@ -33,5 +33,6 @@ run() {
     code=$?
   done
   over
+  child=''
   code=${stopped:-$code}
 }
