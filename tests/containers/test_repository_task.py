@@ -17,6 +17,7 @@ from glovebox.scans.repository_lines import Line, Secret
 from glovebox_constructs.scan_script import scan_script
 from tests.airlock_repository import FOUND_KEY, repository_order
 from tests.containers.task import AUTHORITY, OURS, SIGNATURE, Ground, Task, ground
+from tests.hostile.seen import places_of, seen
 from tests.native_reports import hog
 from tests.tarballs import of_files, snapshot_request
 
@@ -81,6 +82,21 @@ def test_under_podman_a_scanner_reads_the_tree_and_cannot_change_it_and_no_secre
         ("repository/src/a.py", "Github"),
         ("canary/key.pem", "PrivateKey"),
     ]
+
+
+def test_under_podman_a_hostile_scanner_sees_the_tree_and_nothing_of_the_airlock(task: Task) -> None:
+    assert task.inlet().returncode == 0
+    before = {path: path.stat().st_mode for path in (task.folder / "in").rglob("*")}
+    assert task.scanner("look") == 0
+    found = seen((task.out / "report.ocsf.json").read_bytes())
+    assert places_of(VALUE, found) == ["file /glovebox/in/tree/repository/src/a.py"]
+    assert places_of("BEGIN PRIVATE KEY", found) == ["file /glovebox/in/tree/canary/key.pem"]
+    for hidden in (SIGNATURE, "GLOVEBOX_SNAPSHOT_URL", "GLOVEBOX_ORDER", "GLOVEBOX_REQUEST_URL"):
+        assert places_of(hidden, found) == []
+    attempts = {name: body for name, body in found.items() if name.startswith("attempt ")}
+    assert len(attempts) == 17
+    assert not [name for name, body in attempts.items() if body == b"done"]
+    assert {path: path.stat().st_mode for path in (task.folder / "in").rglob("*")} == before
 
 
 def test_under_podman_the_outlet_has_no_way_to_what_the_inlet_laid_down(task: Task) -> None:

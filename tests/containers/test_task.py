@@ -79,7 +79,7 @@ def test_under_podman_a_hostile_scanner_sees_its_own_credentials_and_nothing_of_
         lab.trap.accept()
 
     attempts = {name: body for name, body in found.items() if name.startswith("attempt ")}
-    assert len(attempts) == 13
+    assert len(attempts) == 17
     assert not [name for name, body in attempts.items() if body == b"done"]
     assert {path.name: path.read_bytes() for path in (task.folder / "in").iterdir()} == before
 

@@ -148,6 +148,7 @@ def asked(address: str, port: int, path: str) -> bytes:
 def attempts() -> Seen:
     """What must not succeed; how each ended."""
     request, libc = IN / "request.json", ctypes.CDLL(None, use_errno=True)
+    sources = IN / "tree" / "repository"
 
     def device() -> None:
         os.mknod(OUT / "device", stat.S_IFBLK | 0o666, os.makedev(8, 0))
@@ -167,6 +168,10 @@ def attempts() -> Seen:
         "rename in": lambda: request.rename(IN / "other"),
         "link in": lambda: (IN / "link").symlink_to("/etc/passwd"),
         "mount in": mount,
+        "create in tree": lambda: (sources / "mine").write_text("x"),
+        "write in tree": lambda: (sources / "README.md").open("ab").close(),
+        "open tree": lambda: sources.chmod(0o777),
+        "move canary": lambda: (IN / "tree" / "canary").rename(IN / "tree" / "other"),
         "write image": lambda: Path("/usr/bin/env").open("ab").close(),
         "write root": lambda: Path("/mine").write_text("x"),
         "become root": lambda: os.setuid(0),
