@@ -46,8 +46,9 @@ WAITS_FOR_ENRICHMENT = {
     "scanId": {"S": [{"anything-but": ["run"]}]},
     "endedAt": _THERE,
     "enrichedAt": _ABSENT,
-    # An account has no addresses that Shodan could know.
+    # Neither has addresses that Shodan could know.
     "account": _ABSENT,
+    "repository": _ABSENT,
 }
 
 

@@ -438,6 +438,7 @@ FILTERS = {
         "endedAt": {"S": [{"exists": True}]},
         "enrichedAt": {"S": [{"exists": False}]},
         "account": {"S": [{"exists": False}]},
+        "repository": {"S": [{"exists": False}]},
     },
     "Notify": {
         "scanId": {"S": ["run"]},
