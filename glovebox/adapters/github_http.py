@@ -32,7 +32,7 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 class _Session(requests.Session):
     def get_redirect_target(self, resp: Response) -> str | None:
-        """None: `requests` prepares the way to it, and reads the whole answer, even where it must not follow."""
+        """None: `requests` prepares the way to it, and reads the answer, where it must not follow."""
         return None
 
 

@@ -81,6 +81,8 @@ class Archive:
         self._stream = _Stream(Gunzip(chunks))
         self._names = Names()
         self._left = 0
+        self._asked = b""
+        """The folder that Python has been asked about last."""
 
     def __iter__(self) -> Iterator[Member]:
         while (header := self._next()) is not None:
@@ -157,19 +159,25 @@ class Archive:
                 raise SnapshotError(
                     "snapshot_too_large", f"The files have more than {MAX_UNPACKED_BYTES >> 20:,} MB."
                 )
-        if kind != "link":
-            _ask_python(member)
+        folder = path if kind == "folder" else path.rpartition(b"/")[0]
+        if folder != self._asked:
+            self._asked = folder
+            _ask_python(folder)
         return member
 
 
-def _ask_python(member: Member) -> None:
-    """A second opinion, of others' making: whether Python would unpack it as data.  Raises SnapshotError."""
-    info = tarfile.TarInfo(member.path.decode("utf-8", "surrogateescape"))
-    info.type = tarfile.DIRTYPE if member.kind == "folder" else tarfile.REGTYPE
+def _ask_python(folder: bytes) -> None:
+    """A second opinion, of others' making: whether Python would unpack data into it.  Raises SnapshotError.
+
+    Of folders alone, since it asks the file system about each part: of every file it would be most of the
+    time that an archive takes, and a file's own part has nothing that could lead elsewhere.
+    """
+    info = tarfile.TarInfo(folder.decode("utf-8", "surrogateescape"))
+    info.type = tarfile.DIRTYPE
     try:
         tarfile.data_filter(info, _NOWHERE)
     except tarfile.FilterError as error:
-        raise SnapshotError("snapshot_refused", f"{member.text} cannot be unpacked.") from error
+        raise SnapshotError("snapshot_refused", f"{shown(folder)} cannot be unpacked.") from error
 
 
 class _Stream:

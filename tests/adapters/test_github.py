@@ -1,4 +1,4 @@
-"""GitHub as the look-alike plays it: rights, commits, trees, archives, limits, and what is told of failures."""
+"""GitHub as the look-alike plays it: rights, commits, trees, archives, limits, failures."""
 
 from __future__ import annotations
 
