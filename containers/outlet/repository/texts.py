@@ -8,9 +8,11 @@ from typing import Final
 from glovebox.scans.redaction import redact
 from glovebox.scans.repositories import CANARY, CANARY_FILES, SOURCE, TREE
 from glovebox.scans.repository_lines import MAX_LICENSES, MAX_NAME, MAX_PLACE, MAX_TEXT, Severity
-from glovebox.text import clean, visible
+from glovebox.text import clean, plain, visible
 
 MAX_LINK: Final = 1_024
+SPARE: Final = 1_000
+"""Characters behind what is told of a text that are looked at, because what is taken out makes room."""
 MAX_NUMBER: Final = 1 << 31
 _TREE: Final = re.compile(rf"/{TREE}/(?={SOURCE}/|{CANARY}/)")
 _LINK: Final = re.compile(r"https://[!#-;=?-\[\]-z|~]+")
@@ -88,5 +90,8 @@ def severity(told: str) -> Severity:
 
 
 def _cut(told: str, limit: int) -> str:
-    # Cut only after what looks like a secret is out: half of one is not known for one any more.
-    return clean(redact(clean(told, 4 * limit)), limit)
+    shown = plain(told[: limit + SPARE])
+    if len(told) > limit + SPARE:
+        # Half of a secret is not known for one any more.
+        shown = shown.rpartition(" ")[0]
+    return clean(redact(shown), limit)
