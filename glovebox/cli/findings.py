@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("table", "json", "jsonl", "csv", "ocsf", "sarif", "cyclonedx")
 OF_ONE_REPOSITORY: Final = ("sarif", "cyclonedx")
+CYCLONEDX_ENDING: Final = ".cdx.json"
+"""As the standard's own tools name such files."""
 STATES: Final = ("new", "open", "reopened", "accepted", "resolved", "all")
 SEVERITIES: Final = ("informational", "low", "medium", "high", "critical")
 TABLE_ROWS: Final = 200
@@ -141,6 +143,8 @@ def _choice(args: argparse.Namespace) -> Choice:
 
 
 def _format_of(output: Path | None) -> str:
+    if output is not None and output.name.lower().endswith(CYCLONEDX_ENDING):
+        return "cyclonedx"
     ending = "" if output is None else output.suffix.lstrip(".").lower()
     return ending if ending in FORMATS else "table" if output is None else "jsonl"
 

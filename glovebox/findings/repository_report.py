@@ -7,9 +7,7 @@ costs no other.  Lines about one thing in several places are one finding.
 
 from __future__ import annotations
 
-import hashlib
 import mmap
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -27,8 +25,19 @@ from glovebox.findings.model import (
     Status,
     repository_identity,
 )
-from glovebox.findings.packages import MAX_COMPONENTS, Component, Components, safe_purl, without_version
+from glovebox.findings.packages import MAX_COMPONENTS, Component, Components
 from glovebox.findings.report import Refusal, Refusals, RefusedItemError
+from glovebox.findings.repository_identity import Thing, check_of, identity_of, rank
+from glovebox.findings.repository_texts import (
+    MAX_DETAIL,
+    MAX_TAG,
+    component_of,
+    name,
+    shown,
+    shown_path,
+    slim,
+    text_of,
+)
 from glovebox.findings.services import (
     KINGFISHER,
     SERVICES,
@@ -50,22 +59,13 @@ from glovebox.scans.repository_lines import (
     Secret,
     Vulnerability,
 )
-from glovebox.text import clean, visible
+from glovebox.text import clean
 
 MAX_CHECKS: Final = 5_000
 """Texts of a target: their names and digests share one item of the table, 270 KB where nothing compresses."""
-MAX_CHECK: Final = 64
-MAX_NAME: Final = 256
-MAX_PATH: Final = 1_024
-"""Characters that are kept of a path; PATH_MAX is four times that."""
-MAX_DETAIL: Final = 600
-MAX_TEXT: Final = 1_000
-"""Of a description: the paragraph that people read; what it refers to has the rest."""
 MAX_PLACES: Final = 20
 """That a finding names; all are counted.  A copied secret may be in hundreds."""
 MAX_FIXES: Final = 10
-MAX_LICENSES: Final = 5
-MAX_TAG: Final = 64
 
 _SEVERITIES: Final = {
     "UNKNOWN": Severity.INFORMATIONAL,
@@ -82,12 +82,9 @@ _SECRET_SERVICES: Final[dict[RepositoryScanner, str]] = {
     "trufflehog": TRUFFLEHOG,
     "kingfisher": KINGFISHER,
 }
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 _PLANTED: Final = f"{CANARY}/"
 _FOUND: Final = f"{SOURCE}/"
-
-_Finding = Vulnerability | Misconfiguration | Secret | License
 
 
 class _Draft:
@@ -95,15 +92,15 @@ class _Draft:
 
     __slots__ = ("line", "places", "severity")
 
-    def __init__(self, line: _Finding, place: Place, severity: Severity) -> None:
+    def __init__(self, line: Thing, place: Place, severity: Severity) -> None:
         self.line = line
         self.places = {place}
         self.severity = severity
 
-    def add(self, line: _Finding, place: Place, severity: Severity) -> None:
+    def add(self, line: Thing, place: Place, severity: Severity) -> None:
         self.places.add(place)
         self.severity = max(self.severity, severity)
-        if _rank(line) < _rank(self.line):
+        if rank(line) < rank(self.line):
             self.line = line
 
 
@@ -199,7 +196,7 @@ class RepositoryReport:
             return
         self.items += 1
         if isinstance(line, Package):
-            self._components.add(_component(line, _shown_path(path)))
+            self._components.add(component_of(line, shown_path(path)))
             return
         severity = _SEVERITIES[line.severity]
         if isinstance(line, License) and severity < _LICENSE_LEAST:
@@ -207,9 +204,9 @@ class RepositoryReport:
             return
         self.statuses[Status.FAIL] += 1
         self._note_text(line)
-        key = repository_identity(self._target, *_identity(line, path, service))
-        place = Place(_shown_path(path), getattr(line, "line", 0))
-        line = _slim(line, place.path)
+        key = repository_identity(self._target, *identity_of(line, path, service))
+        place = Place(shown_path(path), getattr(line, "line", 0))
+        line = slim(line, place.path)
         known = self._drafts.get(key)
         if known is None:
             self._drafts[key] = _Draft(line, place, severity)
@@ -260,17 +257,17 @@ class RepositoryReport:
                     status=Status.FAIL,
                 )
 
-    def _note_text(self, line: _Finding) -> None:
-        check = _check(line, self._scanner)
+    def _note_text(self, line: Thing) -> None:
+        check = check_of(line, self._scanner)
         if check not in self.checks:
             if len(self.checks) == MAX_CHECKS:
                 self.untold += 1
                 return
-            self.checks[check] = _text(check, line)
+            self.checks[check] = text_of(check, line)
         if isinstance(line, Vulnerability) and line.fixed:
             fixes = self._fixes.setdefault(check, set())
             if len(fixes) < MAX_FIXES:
-                fixes.add(f"{_name(line.package, MAX_TAG)} to {_name(line.fixed, MAX_TAG)}")
+                fixes.add(f"{name(line.package, MAX_TAG)} to {name(line.fixed, MAX_TAG)}")
 
     # ------------------------------------------------------------ at the end
 
@@ -287,16 +284,16 @@ class RepositoryReport:
 
     def _observation(self, key: bytes, draft: _Draft) -> Observation:
         line, places = draft.line, sorted(draft.places)
-        resource, name, kind, said = _shown(line, places[0])
+        resource, named, kind, said = shown(line, places[0])
         where = f"in {len(places):,} places" if len(places) > 1 else ""
-        detail = "; ".join(filter(None, (said, str(places[0]) if name != str(places[0]) else "", where)))
+        detail = "; ".join(filter(None, (said, str(places[0]) if named != str(places[0]) else "", where)))
         return Observation(
             id=key,
-            check=_check(line, self._scanner),
+            check=check_of(line, self._scanner),
             service=self._service(line),
             region=GLOBAL,
             resource=resource,
-            name=name,
+            name=named,
             type=kind,
             severity=draft.severity,
             status=Status.FAIL,
@@ -326,141 +323,3 @@ def _decoded(body: bytes) -> Line:
         raise RefusedItemError(Refusal.NO_JSON, redact(str(error))) from error
     except RecursionError as error:
         raise RefusedItemError(Refusal.DEEP) from error
-
-
-def _identity(line: _Finding, path: str, service: str) -> tuple[str, ...]:
-    """What does not change while the thing stays: no version, no line, no severity and no text."""
-    match line:
-        case Vulnerability():
-            return (service, without_version(safe_purl(line.purl)) or line.package, line.id)
-        case Misconfiguration():
-            return (service, path, line.id, line.resource)
-        case Secret():
-            # Trivy masks the value in what it tells, so that equal texts may be two secrets.
-            where = (path,) if service == TRIVY_SECRET else ()
-            return (service, line.rule, line.fingerprint, *where)
-        case License():
-            return (service, line.name, line.package or path)
-
-
-def _slim(line: _Finding, path: str) -> _Finding:
-    """Without what is told of the check and not of the finding, so that a hundred thousand fit."""
-    match line:
-        case Vulnerability():
-            return msgspec.structs.replace(line, path=path, title="", description="", url="")
-        case Misconfiguration():
-            said = _prose(line.message, MAX_DETAIL)
-            return msgspec.structs.replace(
-                line, path=path, message=said, title="", description="", resolution="", url=""
-            )
-        case Secret():
-            return msgspec.structs.replace(line, path=path, title=_name(line.title))
-        case License():
-            return msgspec.structs.replace(line, path=path)
-
-
-def _rank(line: _Finding) -> tuple[object, ...]:
-    """Of the lines of one finding the least is shown."""
-    match line:
-        case Vulnerability():
-            return (line.path, line.installed, line.fixed)
-        case Misconfiguration():
-            return (line.path, line.line, line.message)
-        case Secret():
-            return (line.path, line.line)
-        case License():
-            return (line.path, line.category)
-
-
-def _check(line: _Finding, scanner: RepositoryScanner) -> str:
-    match line:
-        case Vulnerability() | Misconfiguration():
-            return _safe(line.id, MAX_CHECK)
-        case Secret():
-            return f"secret:{scanner}:{_safe(line.rule, MAX_CHECK - 20)}"
-        case License():
-            return f"license:{_safe(line.name, MAX_CHECK - 20)}"
-
-
-def _safe(text: str, limit: int) -> str:
-    """A name of letters, digits, dots, lines and hyphens; one that is cut stays another than its like."""
-    made = _UNSAFE.sub("-", redact(text)).strip("-") or "unnamed"
-    if len(made) <= limit:
-        return made
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{made[: limit - 9]}-{digest}"
-
-
-def _shown(line: _Finding, place: Place) -> tuple[str, str, str, str]:
-    """What a person looks for, its name here, its type, and what to say of it."""
-    match line:
-        case Vulnerability():
-            package = _name(line.package)
-            versions = " → ".join(filter(None, (_name(line.installed), _name(line.fixed))))
-            said = versions if line.fixed else f"{versions}, {_name(line.status) or 'no fix'}"
-            resource = redact(without_version(safe_purl(line.purl))) or package
-            return (resource, _name(f"{line.package}@{line.installed}"), "vulnerability", said)
-        case Misconfiguration():
-            said = ": ".join(filter(None, (_name(line.resource), line.message)))
-            return (place.path, str(place), _name(line.type) or "misconfiguration", said)
-        case Secret():
-            return (place.path, str(place), "secret", line.title)
-        case License():
-            package = _name(line.package)
-            said = " ".join(filter(None, (_name(line.category), package and f"license of {package}")))
-            return (package or place.path, _name(line.name), "license", said)
-
-
-def _text(check: str, line: _Finding) -> CheckText:
-    title, description, remediation, references = "", "", "", tuple[str, ...]()
-    match line:
-        case Vulnerability():
-            title, description, references = line.title, line.description, _links(line.url)
-        case Misconfiguration():
-            title, description, references = line.title, line.description, _links(line.url)
-            remediation = line.resolution
-        case Secret():
-            title = line.title or f"A secret ({line.rule})"
-            description = "A secret is written into the repository."
-            remediation = "Withdraw it where it was issued, then take it out of the repository's history."
-        case License():
-            title = f"{line.name} ({line.category or 'license'})"
-            description = "A package of this license asks for something in return."
-    return CheckText(
-        check=check,
-        title=_prose(title, MAX_NAME),
-        description=_prose(description, MAX_TEXT),
-        remediation=_prose(remediation, MAX_TEXT),
-        references=references,
-    )
-
-
-def _component(line: Package, path: str) -> Component:
-    return Component(
-        type=_name(line.type, MAX_TAG),
-        name=_name(line.name),
-        version=_name(line.version, MAX_TAG * 2),
-        purl=redact(safe_purl(line.purl)),
-        path=path,
-        licenses=tuple(sorted({_name(each, MAX_TAG) for each in line.licenses[:MAX_LICENSES]} - {""})),
-        direct=line.direct,
-    )
-
-
-def _shown_path(path: str) -> str:
-    """A path with nothing hidden in it: its hidden characters are evidence, and are spelled out."""
-    return visible(redact(path), MAX_PATH)
-
-
-def _name(text: str, limit: int = MAX_NAME) -> str:
-    return clean(redact(text), limit)
-
-
-def _prose(text: str, limit: int) -> str:
-    # Twice as much as is kept: what is dropped from its begin makes room for what follows.
-    return clean(redact(text[: 2 * limit]), limit)
-
-
-def _links(url: str) -> tuple[str, ...]:
-    """References that may become links: https, and nothing hidden or signed in them."""
-    return (url,) if url.startswith("https://") and url == redact(clean(url, MAX_PATH)) else ()

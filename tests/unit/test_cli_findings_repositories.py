@@ -66,7 +66,7 @@ def test_the_findings_of_a_team_are_those_of_its_repositories(there: FakeRemote,
     assert "0 findings." in run("findings", "--team", "payments", "--repository", OTHER)[2]
 
 
-@pytest.mark.parametrize("kind", ["sarif", "cyclonedx"])
+@pytest.mark.parametrize("kind", ["sarif", "cyclonedx", "cdx.json"])
 def test_formats_of_one_repository(there: FakeRemote, run: Command, tmp_path: Path, kind: str) -> None:
     file = tmp_path / f"shop.{kind}"
     code, out, said = run("findings", "--repository", REPOSITORY, "-o", str(file))

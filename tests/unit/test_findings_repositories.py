@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glovebox.findings import packages, repository_report
+from glovebox.findings import packages, repository_identity, repository_report
 from glovebox.findings.binding import Foreign
 from glovebox.findings.canaries import PLANTED_FILES, planted_files
 from glovebox.findings.judging import Judgement, judge
@@ -277,7 +277,7 @@ def test_beyond_the_limit_findings_have_no_texts_and_that_is_said(monkeypatch: p
 def test_names_of_checks_are_safe_bounded_and_stay_apart() -> None:
     first, second = (only(secret(rule="a/b c" + "x" * 200 + end)).check for end in "12")
     assert first != second
-    assert max(len(first), len(second)) <= repository_report.MAX_CHECK
+    assert max(len(first), len(second)) <= repository_identity.MAX_CHECK
     assert first.startswith("secret:trivy:a-b-cx")
 
 
@@ -458,5 +458,5 @@ def test_package_urls(purl: str, safe: str, unversioned: str) -> None:
 def test_names_and_digests_of_all_texts_fit_an_item_though_nothing_compresses() -> None:
     numbers = random.Random(1)  # noqa: S311 - a test's
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
-    names = ("".join(numbers.choices(letters, k=repository_report.MAX_CHECK)) for _ in range(MAX_CHECKS))
+    names = ("".join(numbers.choices(letters, k=repository_identity.MAX_CHECK)) for _ in range(MAX_CHECKS))
     assert len(squeeze({name: numbers.randbytes(4) for name in names})) < 350_000
