@@ -191,7 +191,9 @@ def snapshotted(scan: Scan, *, attempt: int, launches: int, snapshot: Snapshot) 
     _expect(scan, ScanState.LAUNCHING)
     if scan.launches != launches:
         raise ConflictError(f"Another launch of scan {scan.scan_id} is under way.")
-    return msgspec.structs.replace(scan, snapshot=snapshot)
+    # What kept it from its snapshot has passed; of an earlier attempt it is still told why there was another.
+    reason = None if scan.failure is not None else scan.reason
+    return msgspec.structs.replace(scan, snapshot=snapshot, failure=None, reason=reason)
 
 
 def launched(scan: Scan, *, attempt: int, task_arn: str) -> Scan:

@@ -229,6 +229,15 @@ def test_a_failure_that_may_pass_waits_and_is_forgotten_when_it_has_passed(flow:
     assert again(flow, full).state is ScanState.LAUNCHING
 
 
+def test_a_scan_that_got_its_snapshot_at_last_tells_no_more_of_what_kept_it(flow: Flow) -> None:
+    flow.snapshots.answers = [no_snapshot("rate_limited", again=True)]
+    started = again(flow, one_scan(flow))
+    assert (started.state, started.reason, started.failure) == (ScanState.LAUNCHING, None, None)
+    flow.watch.handle(flow.task_event(started.scan_id, "STOPPED", outlet=None))
+    second = again(flow, flow.store.scan(started.scan_id))
+    assert "ended without a report" in (second.reason or "")
+
+
 def test_what_never_passes_ends_with_the_class_of_the_failure_when_patience_is_over(flow: Flow) -> None:
     flow.snapshots.answers = [no_snapshot("host_unavailable", again=True)]
     scan = one_scan(flow)

@@ -84,6 +84,9 @@ def test_all_end_once_whatever_room_there_is_and_whatever_the_host_says() -> Non
     }
     assert {scan.failure.failure_class for scan in scans if scan.failure} == {"repository_gone"}
     assert {scan.attempt for scan in scans} == {1}
+    assert host.given.keys() == {
+        (answer.run_id, f"github.com/acme/r{number}") for number in range(REPOSITORIES)
+    } - {(answer.run_id, name) for name in gone}
     # Neither room nor snapshots were there for everybody at once.
     assert region.refused > REPOSITORIES
     assert min(host.failed[how] for how in ("rate_limited", "host_unavailable", "crashed")) > 10
