@@ -10,7 +10,7 @@
 #   make test                  all tests that this machine can run; says why for those that it cannot
 #   make test-prowler          the real Prowler through the gateway: minutes, and 270 packages the first time
 #   make test-trufflehog       the real TruffleHog, built from its sources with Go: minutes the first time
-#   make test-thousand         a thousand accounts at once on the embedded cloud: minutes
+#   make test-thousand         a thousand accounts, and hundreds of repositories, at once on the embedded cloud: minutes
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
 #   make bench-perimeter      its part about gateway, lab, drill and cost alone
@@ -77,6 +77,7 @@ $(SCANNERS)/.ready: $(BIN)/uv requirements/scanners.txt
 
 # go.sum pins what it is made of, and Go's own cache keeps the five minutes that it takes.
 $(TRUFFLEHOG): tools/trufflehog/go.mod tools/trufflehog/go.sum
+	@command -v go >/dev/null || { echo "TruffleHog is built with Go 1.24 or later: install that first." >&2; exit 1; }
 	mkdir -p $(@D)
 	cd tools/trufflehog && export GOFLAGS='-mod=readonly -trimpath -buildvcs=false' && \
 	  version=$$(go list -m -f '{{.Version}}' $(TRUFFLEHOG_MODULE)) && \
@@ -95,10 +96,10 @@ test-prowler: setup $(PROWLER)/.ready
 	  tests/infrastructure/test_canary.py tests/infrastructure/test_prowler_scan.py $(PYTEST)
 
 test-trufflehog: setup $(TRUFFLEHOG)
-	$(BIN)/python -m pytest -m trufflehog tests/scanners tests/e2e/test_real_scanners.py $(PYTEST)
+	$(BIN)/python -m pytest -m trufflehog tests/scanners tests/e2e/test_real_repositories.py $(PYTEST)
 
 test-thousand: setup
-	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py $(PYTEST)
+	$(BIN)/python -m pytest -m thousand tests/e2e/test_thousand_accounts.py tests/e2e/test_many_repositories.py $(PYTEST)
 
 format: setup
 	$(BIN)/ruff format .

@@ -91,7 +91,7 @@ class Agent:
         """`images`: repository → what its image is called here."""
         self._aws = aws
         self._cluster = cluster
-        self._engine = engine
+        self.engine = engine
         self._folder = folder
         self._images = images
         self.keep = keep
@@ -172,7 +172,7 @@ class Agent:
             self._problems[str(error)] = None
         finally:
             del self._running[running.task.arn]
-            self._engine.left(running.task)
+            self.engine.left(running.task)
             if not self.keep:
                 remove(running.folder)
 
@@ -240,12 +240,12 @@ class Agent:
                 if ended is None:
                     return _STOPPED
                 place, process = alive.pop(ended)
-                running.exits[ended] = self._engine.end(place, process)
+                running.exits[ended] = self.engine.end(place, process)
                 if place.container.essential:
                     return Ending("EssentialContainerExited", "Essential container in task exited")
         finally:
             for name, (place, process) in alive.items():
-                self._engine.end(place, process)
+                self.engine.end(place, process)
                 running.exits[name] = KILLED
 
     def _place(self, running: Running, container: Container, environment: dict[str, str]) -> Place:
@@ -266,7 +266,7 @@ class Agent:
 
     def _start(self, running: Running, place: Place) -> subprocess.Popen[bytes]:
         with (running.folder / f"{place.container.name}.log").open("wb") as log:
-            return self._engine.start(place, log)
+            return self.engine.start(place, log)
 
     @staticmethod
     def _wait(running: Running, alive: dict[str, tuple[Place, subprocess.Popen[bytes]]]) -> str | None:

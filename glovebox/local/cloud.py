@@ -29,6 +29,7 @@ from glovebox.local.deployment import Deployment, deploy
 from glovebox.local.edge import running_edge
 from glovebox.local.engines import Engine
 from glovebox.local.functions import invoked, set_variables
+from glovebox.local.github import LookAlike
 from glovebox.local.perimeter import Perimeter, running_perimeter
 from glovebox.local.repositories import Repositories, samples
 from glovebox.local.scanner_tools import Tools
@@ -105,7 +106,8 @@ class LocalCloud:
     """In what all that is deployed differs from AWS."""
     tools: Tools
     repositories: Repositories
-    """What is served as GitHub's."""
+    github: LookAlike
+    """What serves them."""
     perimeter: Perimeter | None = None
 
     @property
@@ -207,7 +209,7 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         stack.enter_context(announced(aws, plan.folder))
         repositories = plan.repositories or samples(plan.folder / "repositories")
         plan.say("Putting the repositories on record")
-        stack.enter_context(repositories.hosted(aws, deployment))
+        github = stack.enter_context(repositories.hosted(aws, deployment))
         tools = plan.tools
         scanners = [each for each in REPOSITORY_SCANNERS if tools.scans(each)]
         told = {"REPOSITORY_SCANNERS": ",".join(scanners)}
@@ -224,7 +226,9 @@ def running_cloud(plan: Plan) -> Iterator[LocalCloud]:
         stack.enter_context(agent.watching())
         domain = urlsplit(deployment.output("PageUrl")).hostname or ""
         page = stack.enter_context(_edge(aws, domain, plan.port))
-        yield LocalCloud(aws, deployment, agent, page, target, changes, tools, repositories, perimeter)
+        yield LocalCloud(
+            aws, deployment, agent, page, target, changes, tools, repositories, github, perimeter
+        )
 
 
 def require_linux() -> None:

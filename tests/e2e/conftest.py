@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,8 @@ class Platform:
     farm: Farm
     commands: dict[str, Sequence[str]] = field(default_factory=dict)
     """Container → what runs instead of it."""
+    folder: Path = Path()
+    """Of the run: state, logs and tasks."""
 
     def completed(self, run_id: str) -> View:
         """The run once it is over."""
@@ -86,6 +89,18 @@ class Platform:
         return self.cloud.launch(json.dumps({"hosts": hosts, "requestedBy": "test"}).encode())
 
 
+def _listen(cloud: LocalCloud) -> None:
+    """A queue that hears all that people are told."""
+    queues = cloud.aws.client("sqs")
+    queue = queues.create_queue(QueueName="what-people-are-told")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    anybody = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [anybody]})
+    queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    topic = cloud.deployment.output("Topic")
+    cloud.aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("cloud")
@@ -98,7 +113,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             shard_hosts=SHARD_HOSTS,
         )
         with running_cloud(plan) as cloud:
-            yield Platform(cloud, farm, commands)
+            _listen(cloud)
+            yield Platform(cloud, farm, commands, folder)
 
 
 @pytest.fixture(scope="session")

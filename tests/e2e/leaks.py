@@ -173,3 +173,28 @@ def files(folder: Path) -> Held:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             yield str(path), path.read_bytes()
+
+
+def found_in(aws: LocalAws, folder: Path, secrets: Iterable[str], *more: Held) -> dict[str, set[str]]:
+    """Where in the cloud, in the folder of its run and in `more` a secret is, and how it is spelled there.
+
+    Raises AssertionError where one of the places has nothing at all to look at: silence would prove nothing.
+    """
+    needles = Needles.of(secrets)
+    where: dict[str, set[str]] = {}
+    everything = {
+        "objects": objects(aws),
+        "items": items(aws),
+        "logs": logs(aws),
+        "messages": messages(aws),
+        "files": files(folder),
+        **{f"more, {number}": each for number, each in enumerate(more)},
+    }
+    for kind, held in everything.items():
+        looked_at = 0
+        for place, data in held:
+            looked_at += 1
+            if hits := needles.within(data):
+                where.setdefault(place.partition("?")[0], set()).update(hits)
+        assert looked_at, kind
+    return where

@@ -5,32 +5,24 @@ Nothing runs in the tasks: who would be their outlet uploads one canned report a
 
 from __future__ import annotations
 
-import base64
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 import msgspec
 import pytest
-import requests
 
 from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.findings.canaries import planted
-from glovebox.local import cloud as building
-from glovebox.local.agent import Agent
 from glovebox.local.aws import ACCOUNT
-from glovebox.local.cloud import CHECKOUT, LocalCloud, Plan, running_cloud
-from glovebox.local.engines import ProcessEngine
-from glovebox.local.tasks import parse_environment_file
+from glovebox.local.cloud import LocalCloud, Plan
 from glovebox.registry.model import Account
 from glovebox.registry.order import AccountsOrder
 from glovebox.registry.registry import Registry
-from glovebox.scans.model import OutletOrder, RunState, ScanState, UploadForm
+from glovebox.scans.model import Manifest, OutletOrder, RunState, ScanState
+from tests.e2e.fake_scanners import AT_ONCE, ENGINE, FakeScanners, cloud_without_containers, order_later
 from tests.flow import manifest_of
 from tests.prowler import item, report
 
@@ -40,93 +32,25 @@ ACCOUNTS = [f"{number:012d}" for number in range(300_000_000_000, 300_000_001_00
 REGION = "us-east-1"
 SECONDS = 1_800.0
 """Eight minutes on two busy cores."""
-AT_ONCE = 8
 
 
-class FakeScanners:
-    """Ends each task of the cluster by an upload, once."""
-
-    def __init__(self, cloud: LocalCloud) -> None:
-        self._cloud = cloud
-        self._ending = threading.Event()
-        self._session = requests.Session()
-        self.uploads: Counter[str] = Counter()
-        self.problems: list[str] = []
-
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        watcher = threading.Thread(target=self._watch, name="fake-scanners")
-        watcher.start()
-        try:
-            yield
-        finally:
-            self._ending.set()
-            watcher.join()
-
-    def _watch(self) -> None:
-        storage, bucket = self._cloud.aws.client("s3"), self._cloud.deployment.output("HandOffBucket")
-        seen: set[str] = set()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            while not self._ending.wait(0.2):
-                pages = storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="handoff/")
-                keys = {each["Key"] for page in pages for each in page.get("Contents", [])}
-                fresh = {key for key in keys if key.endswith("/outlet.env")} - seen
-                seen |= fresh
-                for key in sorted(fresh):
-                    pool.submit(self._end, key).add_done_callback(self._note)
-
-    def _note(self, done: object) -> None:
-        error = done.exception()  # type: ignore[attr-defined]  # a Future
-        if error is not None:
-            self.problems.append(repr(error))
-
-    def _end(self, key: str) -> None:
-        bucket = self._cloud.deployment.output("HandOffBucket")
-        body = self._cloud.aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode()
-        encoded = parse_environment_file(body)["GLOVEBOX_ORDER"]
-        order = msgspec.json.decode(base64.b64decode(encoded), type=OutletOrder)
-        told = self._report(ACCOUNTS[int(order.scan_id[-4:])])
-        manifest = manifest_of(order.scan_id, order.attempt, told, report_lines=2)
-        self._upload(order.report, told)
-        self._upload(order.manifest, msgspec.json.encode(manifest))
-        self.uploads[order.scan_id] += 1
-
-    def _upload(self, form: UploadForm, body: bytes) -> None:
-        answer = self._session.post(
-            form.url,
-            data=form.fields,
-            files={"file": ("file", body)},
-            verify=str(self._cloud.aws.authority),
-            timeout=60,
-        )
-        assert answer.status_code == 204, answer.text
-
-    @staticmethod
-    def _report(account: str) -> bytes:
-        [canary] = planted(account)
-        return report(
-            [
-                item(account=account, region=REGION),
-                item(canary.resource, check=canary.check, account=account, region=REGION),
-            ]
-        )
-
-
-class NoAgent(Agent):
-    """Runs no container."""
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        yield
+def told_of(order: OutletOrder) -> tuple[bytes, Manifest]:
+    """A report of one finding beside the canary."""
+    account = ACCOUNTS[int(order.scan_id[-4:])]
+    [canary] = planted(account)
+    body = report(
+        [
+            item(account=account, region=REGION),
+            item(canary.resource, check=canary.check, account=account, region=REGION),
+        ]
+    )
+    return body, manifest_of(order.scan_id, order.attempt, body, report_lines=2)
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(building, "Agent", NoAgent)
-        folder: Path = tmp_path_factory.mktemp("thousand")
-        with running_cloud(Plan(folder=folder, engine=ProcessEngine(CHECKOUT))) as running:
-            yield running
+    with cloud_without_containers(Plan(folder=tmp_path_factory.mktemp("thousand"), engine=ENGINE)) as running:
+        yield running
 
 
 def order_all(cloud: LocalCloud) -> str:
@@ -136,20 +60,11 @@ def order_all(cloud: LocalCloud) -> str:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda each: registry.add(Account(id=each)), ACCOUNTS))
     order = AccountsOrder(accounts=tuple(ACCOUNTS), requested_by="test")
-    cloud.aws.client("lambda").invoke(
-        FunctionName=cloud.deployment.output("LaunchFunction"),
-        InvocationType="Event",
-        Payload=msgspec.json.encode(order),
-    )
-    deadline = time.monotonic() + SECONDS
-    while not (runs := cloud.store.open_runs()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    return next(iter(runs))
+    return order_later(cloud, msgspec.json.encode(order), SECONDS)
 
 
 def test_all_end_none_is_lost_and_none_comes_twice(cloud: LocalCloud) -> None:
-    scanners = FakeScanners(cloud)
+    scanners = FakeScanners(cloud, told_of)
     with scanners.working():
         run_id = order_all(cloud)
         deadline = time.monotonic() + SECONDS
