@@ -178,7 +178,8 @@ def _components(outcome: Outcome, report: Report) -> Sequence[Component] | None:
     """
     if outcome.stale or outcome.quality is Quality.UNTRUSTED:
         return None
-    return report.components or (report.components if outcome.quality is Quality.COMPLETE else None)
+    listed = report.components
+    return listed if listed or outcome.quality is Quality.COMPLETE else None
 
 
 def _new_texts(before: Ledger, outcome: Outcome, report: Report | None) -> dict[str, CheckText]:

@@ -178,9 +178,9 @@ class RepositoryReport:
     def notes(self) -> Iterator[str]:
         """What was left out on purpose, and takes nothing from the findings."""
         if self.harmless:
-            yield f"{self.harmless:,} licenses that ask for little are no findings."
+            yield f"Licenses that ask for little, and are no findings: {self.harmless:,}."
         if self._components.dropped:
-            yield f"Of the packages {self._components.dropped:,} are not kept: {MAX_COMPONENTS:,} are."
+            yield f"Packages beyond the {MAX_COMPONENTS:,} that are kept: {self._components.dropped:,}."
         if self.untold:
             yield f"More than {MAX_CHECKS:,} kinds of findings: {self.untold:,} have no descriptions."
 
