@@ -120,7 +120,7 @@ check: lint types contracts test
 
 # All parts run, whatever the first one says; the worse answer is the last word.
 bench: setup
-	worst=0; for part in bench bench.perimeter bench.findings bench.broker; do \
+	worst=0; for part in bench bench.perimeter bench.findings bench.broker bench.snapshots; do \
 	  $(BIN)/python -m $$part $(if $(QUICK),--quick) || worst=$$?; done; exit $$worst
 
 bench-perimeter: setup
