@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from glovebox.cli import remote
 from glovebox.cli.actions import Actions
 from glovebox.cli.exit_codes import OK
 
-if TYPE_CHECKING:
-    from glovebox.rotation import Safe
-
 MAX_KEY_BYTES = 64 << 10
 """An RSA key of 16,384 bits is 12 KB of PEM."""
 MIN_KEY_BITS = 2_048
 """GitHub's own have as many; RFC 7518 (3.3) asks for no less under RS256."""
-MIN_FINGERPRINT_CHARACTERS = 64
 
 
 def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
@@ -38,35 +33,13 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Nothing of the key is printed, also where it is none."""
     from glovebox.cli.output import say
+    from glovebox.services.github_app import put_app
 
     key = _private_key(args.key)
-    _store(remote.connect(args).github_app, args.id, key)
+    put_app(remote.connect(args).github_app, args.id, key)
     say(f"The App {args.id} is stored. Delete {args.key}: GitHub makes another key whenever one is needed. "
         "Then: glovebox targets sync")  # fmt: skip
     return OK
-
-
-def _store(safe: Safe, app_id: str, key: str) -> None:
-    """Beside the key of fingerprints, which must stay: under another one each known secret would be new.
-
-    Raises ConfigurationError where there is none.
-    """
-    import msgspec
-
-    from glovebox.errors import ConfigurationError
-    from glovebox.rotation import Stage
-
-    try:
-        said = msgspec.json.decode(safe.read(Stage.CURRENT) or "", type=dict[str, str])
-    except msgspec.DecodeError:
-        said = {}
-    if len(said.get("fingerprintKey", "")) < MIN_FINGERPRINT_CHARACTERS:
-        raise ConfigurationError(
-            "The secret of the GitHub App has no key of fingerprints.",
-            fix="Bring back its former version in Secrets Manager, or delete it and deploy again.",
-        )
-    told = {**said, "appId": app_id, "privateKey": key}
-    safe.write(Stage.CURRENT, msgspec.json.encode(told).decode())
 
 
 def _private_key(path: Path) -> str:

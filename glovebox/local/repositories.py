@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glovebox.adapters.dynamodb_targets import DynamoTargets
+from glovebox.adapters.secrets import AwsSafe
 from glovebox.errors import InputError
 from glovebox.local.aws import ACCOUNT, LocalAws
 from glovebox.local.deployment import Deployment
@@ -19,6 +19,7 @@ from glovebox.local.sample_repositories import OWNER, TEAM, PlantedSecrets, writ
 from glovebox.registry.model import Team
 from glovebox.registry.registry import Registry
 from glovebox.scans.repositories import REPOSITORY_ID
+from glovebox.services.github_app import put_app
 
 HOST = "github.com"
 """As which the look-alike answers: ids begin with it."""
@@ -57,7 +58,8 @@ class Repositories:
             registry.add_team(Team(name=team))
         with host.serving() as api:
             snapshot = deployment.output("SnapshotFunction")
-            _hand_over(aws, deployment.output("GitHubAppSecret"), app)
+            secret = AwsSafe(aws.client("secretsmanager"), deployment.output("GitHubAppSecret"))
+            put_app(secret, app.id, app.private_key)
             set_variables(aws, snapshot, {"GITHUB_API": api})
             invoked(aws, snapshot, b'{"sync": true}', what="snapshot")
             yield host
@@ -66,14 +68,6 @@ class Repositories:
     def teams(self) -> tuple[str, ...]:
         """Whom their CODEOWNERS name."""
         return (TEAM,) if self.planted else ()
-
-
-def _hand_over(aws: LocalAws, secret: str, app: AppKey) -> None:
-    """What `glovebox github-app` does; the key of fingerprints stays as the deployment has made it."""
-    secrets = aws.client("secretsmanager")
-    held = json.loads(secrets.get_secret_value(SecretId=secret)["SecretString"])
-    held |= {"appId": app.id, "privateKey": app.private_key}
-    secrets.put_secret_value(SecretId=secret, SecretString=json.dumps(held))
 
 
 def samples(folder: Path) -> Repositories:

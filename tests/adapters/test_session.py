@@ -9,11 +9,13 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
+from glovebox.adapters.aws import client as client_of
 from glovebox.adapters.dynamodb_targets import DynamoTargets
 from glovebox.adapters.session import STACKS, AwsClients, deployed
 from glovebox.cli.remote import DeployedRemote
 from glovebox.errors import ConfigurationError, UpstreamError
 from glovebox.registry.model import Account
+from glovebox.rotation import Stage
 from tests.findings import create_table
 
 if TYPE_CHECKING:
@@ -99,8 +101,10 @@ def test_a_deployed_registry_is_that_of_the_stacks_account(
 ) -> None:
     create_table(dynamodb)
     stacks.stacks = {
-        STACKS[0]: {"RegistryTable": "registry", "FindingsTable": "findings", "ScansTable": "scans"}
+        STACKS[0]: {"RegistryTable": "registry", "FindingsTable": "findings", "ScansTable": "scans"},
+        STACKS[1]: {"GitHubAppSecret": "app"},
     }
+    client_of("secretsmanager").create_secret(Name="app", SecretString="made")
     monkeypatch.setattr(AwsClients, "cloudformation", lambda _: stacks)
     remote = DeployedRemote(AwsClients(None, None))
     assert remote.registry.scanning_account == OURS
@@ -109,6 +113,8 @@ def test_a_deployed_registry_is_that_of_the_stacks_account(
     assert remote.findings.targets() == []
     assert remote.scans.open_runs() == []
     assert OURS in remote.caller
+    remote.github_app.write(Stage.CURRENT, "changed")
+    assert remote.github_app.read(Stage.CURRENT) == "changed"
 
 
 @pytest.fixture
