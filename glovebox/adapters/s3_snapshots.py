@@ -101,9 +101,10 @@ class S3Snapshots:
                 Bucket=self._bucket, Prefix=ALL
             ):
                 for each in page.get("Contents", []):
-                    if each["LastModified"] < before:
+                    key, written = each.get("Key"), each.get("LastModified")
+                    if key and written and written < before:
                         # One call a key: DeleteObjects would need a permission on the bucket itself.
-                        self._client.delete_object(Bucket=self._bucket, Key=each["Key"])
+                        self._client.delete_object(Bucket=self._bucket, Key=key)
                         deleted += 1
         return deleted
 

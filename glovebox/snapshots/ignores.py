@@ -19,7 +19,9 @@ class Ignores:
     """Counts over all files of a snapshot, wherever pieces begin and end."""
 
     def __init__(self) -> None:
-        self._words = [(scanner, _Word(word)) for scanner, words in WORDS.items() for word in words]
+        self._words: list[tuple[RepositoryScanner, _Word]] = [
+            (scanner, _Word(word)) for scanner, words in WORDS.items() for word in words
+        ]
 
     def begin(self) -> None:
         """The next piece is the first of another file."""
