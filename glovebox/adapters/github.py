@@ -74,6 +74,10 @@ class _Installed(Struct):
     total_count: int = 0
 
 
+class _Named(Struct):
+    sha: Commit
+
+
 class _Entry(Struct):
     path: str
     mode: str
@@ -254,7 +258,8 @@ class GitHubRepository:
             self._require_there()
             raise unknown
         _require_ok(answer, "the commit")
-        return _decoded(json.dumps(body[:100].decode("ascii", "replace").strip()).encode(), Commit)
+        text = body[:100].decode("ascii", "replace").strip()
+        return _decoded(json.dumps({"sha": text}).encode(), _Named).sha
 
     def tree(self, commit: str) -> Tree:
         answer, body = self._ask(f"/git/trees/{commit}?recursive=1", most=_MAX_TREE)
