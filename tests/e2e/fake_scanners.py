@@ -53,7 +53,7 @@ class FakeScanners:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while not self._ending.wait(0.2):
                 pages = storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="handoff/")
-                keys = {each["Key"] for page in pages for each in page.get("Contents", [])}
+                keys = {each.get("Key", "") for page in pages for each in page.get("Contents", [])}
                 fresh = {key for key in keys if key.endswith("/outlet.env")} - seen
                 seen |= fresh
                 for key in sorted(fresh):
