@@ -130,7 +130,7 @@ def _say_who_scans(console: Console, tools: Tools) -> None:
     real = [scanner for scanner in UPSTREAM if scanner in tools.real]
     small = [scanner for scanner in UPSTREAM if scanner not in tools.real and tools.scans(scanner)]
     if real:
-        line(console, f"Scanners: {', '.join(real)} themselves")
+        line(console, f"Scanners: the real {', the real '.join(real)}")
     for scanner in small:
         line(console, f"Scanners: a small stand-in for {scanner} (--scanner {scanner} for the real one)")
 
