@@ -9,6 +9,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
+from glovebox.scans.model import LAUNCHES_AT_ONCE
 from glovebox_constructs.audit_policies import session_policy
 from glovebox_constructs.failure_queue import FailureQueue
 from glovebox_constructs.gateway_keys import IN_USE
@@ -128,7 +129,7 @@ class Broker(cdk.Stack):
             },
             timeout=LAUNCH_TIME,
             memory=512,
-            concurrency=2,
+            concurrency=LAUNCHES_AT_ONCE,
         )
         launch.may(*CHANGE_SCANS, "dynamodb:Query", on=[storage.scans.table_arn])
         launch.may(

@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_secretsmanager as secrets
 from aws_cdk import aws_sqs as sqs
 
+from glovebox.scans.model import LAUNCHES_AT_ONCE
 from glovebox_constructs.findings import accept
 from glovebox_constructs.grants import objects
 from glovebox_constructs.runtime_function import FunctionDefaults, RuntimeFunction
@@ -24,8 +25,9 @@ SNAPSHOT_TIME = cdk.Duration.minutes(5)
 """A gigabyte at 30 MB/s takes 35 seconds, and the host may make us wait in between."""
 SNAPSHOT_MEMORY = 1769
 """MB, with which comes one whole core: it unpacks, hashes and encrypts what streams through it."""
-SNAPSHOTS_AT_ONCE = 5
-"""The host counts an app's requests by the hour, and slows down who asks much at once."""
+SNAPSHOTS_AT_ONCE = LAUNCHES_AT_ONCE + 1
+"""One for each launch, which asks once and lets its scan wait a minute where it is refused, and one for a sync.
+No more: the host slows down who asks much at once."""
 FINGERPRINT_CHARACTERS = 64
 SYNC = "cron(30 0 * * ? *)"
 """Before the schedules of a night."""
@@ -80,7 +82,11 @@ class Repositories:
     # ------------------------------------------------------------ snapshot
 
     def _github_app(self) -> secrets.Secret:
-        """Its key is put in by hand; the other one is made here, and never leaves AWS."""
+        """Its key is put in by hand; the other one is made here, and stays beside it.
+
+        Who puts in the App's key by `glovebox github-app` reads and writes back both: that person can try
+        values against the fingerprints of findings, as `snapshot` can.
+        """
         secret = secrets.Secret(
             self._stack,
             "GitHubApp",

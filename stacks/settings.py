@@ -35,7 +35,7 @@ IMAGES = ("inlet", "outlet", "siteaudit", "drill", "squid")
 """Ours, which the deployment builds."""
 UPSTREAM_IMAGES = ("prowler", "trivybinary", "trufflehog", "kingfisher")
 """Others' images, which a person copies by digest as they are."""
-DATA_IMAGE, DATA_BASE = "trivy", "trivybinary"
+DATA_IMAGE, TRIVY_UPSTREAM = "trivy", "trivybinary"
 """What Trivy's task runs: the upstream image with the day's database, baked here."""
 PROMOTED = (*IMAGES, *UPSTREAM_IMAGES, DATA_IMAGE)
 DRILLED = ("inlet", "outlet", "drill", "squid")
@@ -109,8 +109,10 @@ class Settings:
             wanted(name, getattr(self, name))
         if bool(self.domain) != bool(self.certificate):
             raise _bad("domain", self.domain, "`domain` and `certificate` together, or neither")
-        if self.trivy_database != "off" and DATA_BASE not in self.images:
-            raise _bad("trivy_database", self.trivy_database, f"`off` until `images` names `{DATA_BASE}`")
+        if self.trivy_database != "off" and TRIVY_UPSTREAM not in self.images:
+            raise _bad(
+                "trivy_database", self.trivy_database, f"`off` until `images` names `{TRIVY_UPSTREAM}`"
+            )
         self._check_target_side()
 
     def _check_target_side(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from glovebox.scans.model import ScanState
+from glovebox.scans.model import LAUNCHES_AT_ONCE, ScanState
 from glovebox.scans.ports import NoCapacityError, TaskOrder
 from glovebox.scans.state import Scan
 from tests.fakes import FakeClock, FakeTasks
@@ -28,6 +30,12 @@ class Region(FakeTasks):
     running: dict[str, tuple[TaskOrder, float]] = field(default_factory=dict)
     """By ARN, with the time at which each began."""
     refused: int = 0
+    launches: list[float] = field(default_factory=lambda: [0.0] * LAUNCHES_AT_ONCE)
+    """When each place of `launch` is free, which are a heap."""
+    queue: deque[tuple[str, int]] = field(default_factory=deque)
+    """Launches that were asked for and have no place yet."""
+    behind: int = 0
+    """Of those, the most that were left at the end of a minute, and would be asked for again."""
 
     def start(self, order: TaskOrder) -> str:
         self.clock.pass_seconds(RUN_TASK_SECONDS)
@@ -37,6 +45,17 @@ class Region(FakeTasks):
         arn = super().start(order)
         self.running[arn] = order, self.clock().timestamp()
         return arn
+
+    def launch(self, flow: Flow, *, until: float) -> None:
+        """As many at once as have a place, which each takes for as long as it lasts."""
+        began = self.clock().timestamp()
+        while self.queue and max(self.launches[0], began) < until:
+            free = max(heapq.heappop(self.launches), began)
+            self.clock.pass_seconds(free - self.clock().timestamp())
+            scan_id, attempt = self.queue.popleft()
+            flow.launch.handle({"retry": {"scanId": scan_id, "attempt": attempt}})
+            heapq.heappush(self.launches, self.clock().timestamp())
+        self.behind = max(self.behind, len(self.queue))
 
 
 def a_minute(flow: Flow, region: Region, report: Report) -> None:
@@ -51,10 +70,7 @@ def a_minute(flow: Flow, region: Region, report: Report) -> None:
     for arn, (order, _) in region.running.items():
         if flow.store.all_scans[order.scan_id].state is ScanState.LAUNCHING:
             flow.watch.handle(flow.task_event(order.scan_id, "RUNNING", order.attempt, arn=arn))
-    asked, flow.launcher.asked = flow.launcher.asked, []
-    for scan_id, attempt in asked:
-        # Two of them run at once: they take half of the time.
-        before = flow.clock().timestamp()
-        flow.launch.handle({"retry": {"scanId": scan_id, "attempt": attempt}})
-        flow.clock.pass_seconds((before - flow.clock().timestamp()) / 2)
-    flow.clock.pass_seconds(max(begun + 60 - flow.clock().timestamp(), 0))
+    region.queue.extend(flow.launcher.asked)
+    flow.launcher.asked.clear()
+    region.launch(flow, until=begun + 60)
+    flow.clock.pass_seconds(begun + 60 - flow.clock().timestamp())

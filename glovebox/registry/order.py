@@ -10,7 +10,6 @@ from glovebox.scans.repositories import Ref, RepositoryId
 
 MAX_TARGETS: Final = 1_000
 """Named in one order: each is some tasks, and their ids together are a fraction of what Lambda takes."""
-MAX_ACCOUNTS: Final = MAX_TARGETS
 MAX_REQUESTED_BY: Final = 128
 
 AccountId = Annotated[str, Meta(pattern=r"\A[0-9]{12}\Z")]

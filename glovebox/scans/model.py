@@ -24,6 +24,8 @@ DEFAULT_SHARD_HOSTS = 200
 """At two or more sites a second and one Shodan look-up a second, a shard takes minutes."""
 MAX_RUN_HOSTS = 50_000
 """250 tasks; a longer list is a mistake, or wants runs of its own."""
+LAUNCHES_AT_ONCE = 7
+"""Of `launch`, reserved: those for repositories wait for their snapshots, some ten seconds each."""
 MAX_RUN_SCANS = 10_000
 """Their numbers have four digits."""
 MAX_REPORT_BYTES = 64 << 20

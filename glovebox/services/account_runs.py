@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from glovebox.errors import InputError, RefusedError
+from glovebox.errors import RefusedError
 from glovebox.registry.model import Account
 from glovebox.registry.order import Accounts, Refused
 from glovebox.registry.scannable import sort_out
@@ -17,13 +17,12 @@ from glovebox.registry.shards import Shards
 from glovebox.registry.store import RegistryStore
 from glovebox.scans.accounts import AccountScanRequest
 from glovebox.scans.brokering import Claims
-from glovebox.scans.model import MAX_RUN_SCANS
 from glovebox.scans.ports import HandOff
 from glovebox.scans.state import Run, Scan
 from glovebox.services.attempts import MAX_ATTEMPT_SECONDS, Contents
 from glovebox.services.authorities import Authorities
 from glovebox.services.claim_addresses import claim_addresses
-from glovebox.services.planning import Plan, Shard, noted
+from glovebox.services.planning import Plan, Shard, noted, within_a_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,15 +48,10 @@ class AccountRuns:
                 refused.append(Refused(account=account.id, reason=str(error)))
             else:
                 shards += (Shard(account=target, external_id=account.external_id) for target in targets)
-        if len(shards) > MAX_RUN_SCANS:
-            raise InputError(
-                f"These accounts are {len(shards):,} scans; a run has {MAX_RUN_SCANS:,} at most.",
-                fix="Order fewer accounts at once, or cut them into fewer scans (glovebox:regionsPerScan).",
-            )
         return Plan(
             kind="account",
             source=("accounts", shards),
-            shards=shards,
+            shards=within_a_run(shards, what="accounts", setting="glovebox:regionsPerScan"),
             rejected=noted(refused),
             accounts=len({shard.account.account for shard in shards if shard.account}),
         )

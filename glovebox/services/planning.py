@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from glovebox import log
+from glovebox.errors import InputError
 from glovebox.registry.order import Refused
 from glovebox.scans.accounts import AccountTarget
-from glovebox.scans.model import RunKind
+from glovebox.scans.model import MAX_RUN_SCANS, RunKind
 from glovebox.scans.repositories import RepositoryTarget
 from glovebox.siteaudit.notes import LineNote
 
@@ -36,6 +37,16 @@ class Plan:
     accounts: int = 0
     repositories: int = 0
     enrichment: bool = False
+
+
+def within_a_run(shards: Sequence[Shard], *, what: str, setting: str) -> Sequence[Shard]:
+    """The shards of an order.  Raises InputError for more than a run holds, with the setting that makes fewer."""
+    if len(shards) > MAX_RUN_SCANS:
+        raise InputError(
+            f"These {what} are {len(shards):,} scans; a run has {MAX_RUN_SCANS:,} at most.",
+            fix=f"Order fewer {what} at once, or let each be fewer scans ({setting}).",
+        )
+    return shards
 
 
 def noted(refused: Sequence[Refused]) -> list[LineNote]:

@@ -11,12 +11,11 @@ from typing import Final
 
 import msgspec
 
-from glovebox.errors import InputError, RefusedError, UpstreamError
+from glovebox.errors import RefusedError, UpstreamError
 from glovebox.registry.model import Repository
 from glovebox.registry.order import Repositories
 from glovebox.registry.scannable import sort_out_repositories
 from glovebox.registry.store import RegistryStore
-from glovebox.scans.model import MAX_RUN_SCANS
 from glovebox.scans.ports import Snapshots
 from glovebox.scans.repositories import (
     SNAPSHOT_VARIABLE,
@@ -29,7 +28,7 @@ from glovebox.scans.repositories import (
 )
 from glovebox.scans.state import Run, Scan, ScanFailure
 from glovebox.services.attempts import START_SECONDS, Contents, NoContentsError
-from glovebox.services.planning import Plan, Shard, noted
+from glovebox.services.planning import Plan, Shard, noted, within_a_run
 
 SNAPSHOT_SECONDS: Final = 300
 """The function's own time; it passes before the task is asked for."""
@@ -57,15 +56,10 @@ class RepositoryRuns:
             for each in repositories
             for scanner in sorted(set(each.scanners or self.scanners))
         ]
-        if len(shards) > MAX_RUN_SCANS:
-            raise InputError(
-                f"These repositories are {len(shards):,} scans; a run has {MAX_RUN_SCANS:,} at most.",
-                fix="Order fewer repositories at once, or name fewer scanners (glovebox:repositoryScanners).",
-            )
         return Plan(
             kind="repository",
             source=("repositories", shards),
-            shards=shards,
+            shards=within_a_run(shards, what="repositories", setting="glovebox:repositoryScanners"),
             rejected=noted(refused),
             repositories=len(repositories),
         )

@@ -53,7 +53,10 @@ ENRICH_SECONDS = 3_600
 PUBLISH_SECONDS = 20 * 60
 """The longest that a publication may take, and a little."""
 MAX_LAUNCHES_PER_TICK = 50
-"""What `launch`, twice at once, starts within a minute; the rest waits for the next one."""
+"""What `launch` starts within a minute; the rest waits for the next one."""
+MAX_SNAPSHOTS_PER_TICK = 25
+"""Of them, where `launch` has to wait for a snapshot: at ten seconds each, all its places (`LAUNCHES_AT_ONCE`)
+are taken for two thirds of the minute.  What it does not come to is asked for again, before other launches."""
 
 STARTED_BY = re.compile(rf"(?P<scan>{SCAN_ID.pattern})-(?P<attempt>[1-{MAX_ATTEMPTS}])")
 """`startedBy` of our tasks: how an event names its scan and attempt."""
@@ -101,6 +104,22 @@ class Step(Enum):
     ABANDON = auto()
     """Nobody could start it for too long, however often it was tried."""
     SKIP_ENRICHMENT = auto()
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How many launches one tick may still ask for."""
+
+    launches: int = MAX_LAUNCHES_PER_TICK
+    snapshots: int = MAX_SNAPSHOTS_PER_TICK
+
+    def take(self, scan: Scan) -> bool:
+        """Whether there is one left for this scan, which is one less then."""
+        snapshots = 1 if scan.kind == "repository" else 0
+        if self.launches < 1 or self.snapshots < snapshots:
+            return False
+        self.launches, self.snapshots = self.launches - 1, self.snapshots - snapshots
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,16 +186,14 @@ class Watch:
     # ------------------------------------------------------------ tick
 
     def _tick(self) -> None:
-        launches = 0
+        left = _Allowance()
         runs = [self.store.run(run_id) for run_id in self.store.open_runs()]
         scans = {run.run_id: self.store.scans(run.run_id) for run in runs if run.pending > 0}
         started = max((scan.started_at or "" for each in scans.values() for scan in each), default="")
         for run in runs:
             for scan, step in self._steps(scans.get(run.run_id, ()), started):
-                if step is Step.LAUNCH:
-                    launches += 1
-                    if launches > MAX_LAUNCHES_PER_TICK:
-                        continue
+                if step is Step.LAUNCH and not left.take(scan):
+                    continue
                 try:
                     self._take(scan, step)
                 except UpstreamError as error:

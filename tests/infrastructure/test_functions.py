@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from glovebox.scans.model import MAX_OCSF_REPORT_BYTES, MAX_REPORT_BYTES
+from glovebox.scans.model import LAUNCHES_AT_ONCE, MAX_OCSF_REPORT_BYTES, MAX_REPORT_BYTES
 from glovebox.services.redeem import RedeemSettings
 from stacks.names import REDEEM_ROLE, SNAPSHOT_ROLE
 from stacks.settings import Settings
@@ -387,6 +387,15 @@ def test_functions_are_made_alike(assembly: Assembly, name: str) -> None:
     assert properties["Architectures"] == ["arm64"]
     assert assembly.shown(properties["LoggingConfig"]["LogGroup"]) == f"{name}Log"
     assert properties["ReservedConcurrentExecutions"] >= 1
+
+
+def test_each_launch_finds_a_free_snapshot_and_so_does_a_sync(assembly: Assembly) -> None:
+    """A snapshot that is refused costs its scan a minute."""
+    launch, snapshot = (
+        _function(assembly, name).properties["ReservedConcurrentExecutions"]
+        for name in ("Launch", "Snapshot")
+    )
+    assert launch == LAUNCHES_AT_ONCE < snapshot
 
 
 def test_every_function_hands_over_what_it_cannot_handle(assembly: Assembly) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from glovebox.errors import InputError, UpstreamError
 from glovebox.registry.model import Disabled
-from glovebox.registry.order import MAX_ACCOUNTS, OrderAnswer
+from glovebox.registry.order import MAX_TARGETS, OrderAnswer
 from glovebox.scans.accounts import AccountScanRequest
 from glovebox.scans.model import (
     MAX_OCSF_REPORT_BYTES,
@@ -187,7 +187,7 @@ def test_more_scans_than_a_run_holds_are_refused_as_a_whole() -> None:
         {"accounts": "111122223333"},
         {"accounts": ["all"]},
         {"accounts": [A], "hosts": ["a.example.com"]},
-        {"accounts": [A] * (MAX_ACCOUNTS + 1)},
+        {"accounts": [A] * (MAX_TARGETS + 1)},
     ],
 )
 def test_an_order_that_makes_no_sense_starts_nothing(flow: Flow, event: dict[str, object]) -> None:

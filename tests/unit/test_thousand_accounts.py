@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from glovebox.registry.order import MAX_ACCOUNTS
+from glovebox.registry.order import MAX_TARGETS
 from glovebox.scans.model import RunState, ScanState
 from glovebox.scans.state import Scan
 from glovebox.services.launch import STARTING_SECONDS
@@ -26,21 +26,21 @@ def report(flow: Flow, scan: Scan, attempt: int) -> Event:
 def ordered(room: int) -> tuple[Flow, Region, str]:
     flow = Flow(regions=("eu-west-1",))
     flow.tasks = region = Region(clock=flow.clock, room=room)
-    for number in range(MAX_ACCOUNTS):
+    for number in range(MAX_TARGETS):
         flow.targets.put(account(number), revision=0)
-    answer = flow.launch.handle({"accounts": [f"{number:012d}" for number in range(MAX_ACCOUNTS)]})
-    assert answer.scans == MAX_ACCOUNTS
+    answer = flow.launch.handle({"accounts": [f"{number:012d}" for number in range(MAX_TARGETS)]})
+    assert answer.scans == MAX_TARGETS
     return flow, region, answer.run_id
 
 
 def assert_all_ended_once(flow: Flow, run_id: str) -> None:
     scans = flow.store.scans(run_id)
-    assert Counter(scan.state for scan in scans) == {ScanState.COMPLETED: MAX_ACCOUNTS}
-    assert len({scan.account.account for scan in scans if scan.account}) == MAX_ACCOUNTS
+    assert Counter(scan.state for scan in scans) == {ScanState.COMPLETED: MAX_TARGETS}
+    assert len({scan.account.account for scan in scans if scan.account}) == MAX_TARGETS
     assert Counter(order.scan_id for order in flow.tasks.orders).most_common(1)[0][1] == 1
     assert {scan.attempt for scan in scans} == {1}
     targets = flow.findings.targets()
-    assert len(targets) == MAX_ACCOUNTS
+    assert len(targets) == MAX_TARGETS
     assert all(len(flow.findings.scans(target.target, limit=2)) == 1 for target in targets)
     flow.publish.handle(stream_event((run_id, "run")))
     assert flow.store.run(run_id).state is RunState.COMPLETED
@@ -54,14 +54,14 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_where_there_is_room_watch_begins_what_launch_could_not_within_minutes() -> None:
-    flow, region, run_id = ordered(room=MAX_ACCOUNTS)
+    flow, region, run_id = ordered(room=MAX_TARGETS)
     begun = len(flow.tasks.orders)
     assert begun == STARTING_SECONDS / RUN_TASK_SECONDS
     minutes = 0
-    while len(flow.tasks.orders) < MAX_ACCOUNTS:
+    while len(flow.tasks.orders) < MAX_TARGETS:
         a_minute(flow, region, report)
         minutes += 1
-    assert minutes <= (MAX_ACCOUNTS - begun) / MAX_LAUNCHES_PER_TICK + WAITING_SECONDS / 60 + 1
+    assert minutes <= (MAX_TARGETS - begun) / MAX_LAUNCHES_PER_TICK + WAITING_SECONDS / 60 + 1
     while flow.store.run(run_id).pending:
         a_minute(flow, region, report)
     assert_all_ended_once(flow, run_id)
@@ -72,6 +72,6 @@ def test_where_there_is_room_for_a_part_the_others_wait_for_their_turn_for_hours
     began = flow.clock().timestamp()
     while flow.store.run(run_id).pending:
         a_minute(flow, region, report)
-    assert region.refused > MAX_ACCOUNTS
+    assert region.refused > MAX_TARGETS
     assert flow.clock().timestamp() - began > CAPACITY_SECONDS
     assert_all_ended_once(flow, run_id)
