@@ -47,7 +47,6 @@ def misconfiguration(**said: object) -> Misconfiguration:
         end_line=3,
         severity="HIGH",
         title="Image user should not be root",
-        message="Last USER command should not be root",
         resolution="Add USER to the Dockerfile",
         url="https://avd.example.com/ds002",
     )

@@ -11,8 +11,9 @@ import msgspec
 
 from glovebox.dates import iso
 from glovebox.findings.model import Finding, Severity, State
-from glovebox.findings.packages import Component, without_version
+from glovebox.findings.packages import Component
 from glovebox.findings.services import TRIVY_VULNERABILITY
+from glovebox.scans.purl import without_version
 
 _SPACE: Final = uuid.UUID("6d0b1a0e-52a1-4f4e-9d0e-6b1f3c5a7e21")
 """Of the names that serial numbers are made of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -13,9 +12,6 @@ from glovebox.findings.ledger import squeeze, unsqueeze
 
 MAX_COMPONENTS: Final = 50_000
 """Of one target.  A large monorepo's lock files name 20,000."""
-_PURL: Final = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[A-Za-z0-9._~%!$&'()*+,;=:/-]+(?:@[^\s@?#/]+)?")
-_QUALIFIERS: Final = frozenset({"arch", "classifier", "distro", "epoch", "type"})
-"""Those of the package-url types that cannot hold an address, and with it a password."""
 
 
 class Component(Struct, frozen=True, kw_only=True, array_like=True, gc=False, order=True):
@@ -68,23 +64,3 @@ def packed(components: Iterable[Component]) -> bytes:
 
 def unpacked(body: bytes) -> Sequence[Component]:
     return msgspec.msgpack.decode(unsqueeze(body), type=list[Component])
-
-
-def safe_purl(text: str) -> str:
-    """`text` as a package URL without what may hold addresses; empty where it is none.
-
-    Of its qualifiers those stay that name an architecture, a distribution, an epoch or a kind of file.
-    """
-    base, _, rest = text.partition("#")[0].partition("?")
-    if _PURL.fullmatch(base) is None:
-        return ""
-    kept = [each for each in rest.split("&") if each.partition("=")[0] in _QUALIFIERS]
-    plain = [each for each in kept if re.fullmatch(r"[a-z]+=[A-Za-z0-9._%+-]+", each)]
-    return base + ("?" + "&".join(plain) if plain else "")
-
-
-def without_version(purl: str) -> str:
-    """A package URL's type, namespace and name: what stays when the package is updated."""
-    base = purl.partition("?")[0]
-    name, at, _ = base.rpartition("@")
-    return name if at else base

@@ -6,8 +6,8 @@ import hashlib
 import re
 from typing import Final
 
-from glovebox.findings.packages import safe_purl, without_version
 from glovebox.findings.services import TRIVY_SECRET
+from glovebox.scans.purl import safe_purl, without_version
 from glovebox.scans.redaction import redact
 from glovebox.scans.repositories import RepositoryScanner
 from glovebox.scans.repository_lines import License, Misconfiguration, Secret, Vulnerability
@@ -40,7 +40,7 @@ def rank(line: Thing) -> tuple[object, ...]:
         case Vulnerability():
             return (line.path, line.installed, line.fixed)
         case Misconfiguration():
-            return (line.path, line.line, line.message)
+            return (line.path, line.line, line.end_line)
         case Secret():
             return (line.path, line.line)
         case License():

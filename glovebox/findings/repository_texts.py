@@ -7,8 +7,9 @@ from typing import Final
 import msgspec
 
 from glovebox.findings.model import CheckText, Place
-from glovebox.findings.packages import Component, safe_purl, without_version
+from glovebox.findings.packages import Component
 from glovebox.findings.repository_identity import Thing
+from glovebox.scans.purl import safe_purl, without_version
 from glovebox.scans.redaction import redact
 from glovebox.scans.repository_lines import License, Misconfiguration, Package, Secret, Vulnerability
 from glovebox.text import clean, visible
@@ -29,10 +30,7 @@ def slim(line: Thing, path: str) -> Thing:
         case Vulnerability():
             return msgspec.structs.replace(line, path=path, title="", description="", url="")
         case Misconfiguration():
-            said = prose(line.message, MAX_DETAIL)
-            return msgspec.structs.replace(
-                line, path=path, message=said, title="", description="", resolution="", url=""
-            )
+            return msgspec.structs.replace(line, path=path, title="", description="", resolution="", url="")
         case Secret():
             return msgspec.structs.replace(line, path=path, title=name(line.title))
         case License():
@@ -46,11 +44,10 @@ def shown(line: Thing, place: Place) -> tuple[str, str, str, str]:
             package = name(line.package)
             versions = " → ".join(filter(None, (name(line.installed), name(line.fixed))))
             said = versions if line.fixed else f"{versions}, {name(line.status) or 'no fix'}"
-            resource = redact(without_version(safe_purl(line.purl))) or package
+            resource = without_version(safe_purl(line.purl)) or package
             return (resource, name(f"{line.package}@{line.installed}"), "vulnerability", said)
         case Misconfiguration():
-            said = ": ".join(filter(None, (name(line.resource), line.message)))
-            return (place.path, str(place), name(line.type) or "misconfiguration", said)
+            return (place.path, str(place), name(line.type) or "misconfiguration", name(line.resource))
         case Secret():
             return (place.path, str(place), "secret", line.title)
         case License():
@@ -88,7 +85,7 @@ def component_of(line: Package, path: str) -> Component:
         type=name(line.type, MAX_TAG),
         name=name(line.name),
         version=name(line.version, MAX_TAG * 2),
-        purl=redact(safe_purl(line.purl)),
+        purl=safe_purl(line.purl),
         path=path,
         licenses=tuple(sorted({name(each, MAX_TAG) for each in line.licenses[:MAX_LICENSES]} - {""})),
         direct=line.direct,

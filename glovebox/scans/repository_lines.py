@@ -54,7 +54,7 @@ class Vulnerability(_Line, frozen=True, kw_only=True, tag="vulnerability"):
 
 
 class Misconfiguration(_Line, frozen=True, kw_only=True, tag="misconfiguration"):
-    """A check of a configuration file that failed."""
+    """A check of a configuration file that failed; what Trivy says of this one quotes the file."""
 
     id: Name
     """`DS-0002`"""
@@ -66,7 +66,6 @@ class Misconfiguration(_Line, frozen=True, kw_only=True, tag="misconfiguration")
     severity: Severity
     title: Text = ""
     description: Text = ""
-    message: Text = ""
     resolution: Text = ""
     url: Url = ""
 

@@ -20,7 +20,6 @@ from glovebox.findings.judging import Judgement, judge
 from glovebox.findings.ledger import squeeze
 from glovebox.findings.life import Coverage, Quality
 from glovebox.findings.model import Observation, Place, Severity
-from glovebox.findings.packages import safe_purl, without_version
 from glovebox.findings.report import Refusal
 from glovebox.findings.repository_report import MAX_CHECKS, RepositoryReport
 from glovebox.findings.services import SERVICES
@@ -71,7 +70,7 @@ def test_a_vulnerability_is_of_a_package_in_a_file() -> None:
 def test_a_misconfiguration_is_of_a_file_and_what_is_in_it() -> None:
     found = only(misconfiguration(resource="aws_s3_bucket.logs"))
     assert (found.check, found.resource, found.name) == ("DS-0002", "Dockerfile", "Dockerfile:3")
-    assert found.detail == "aws_s3_bucket.logs: Last USER command should not be root"
+    assert found.detail == "aws_s3_bucket.logs"
     assert found.places == (Place("Dockerfile", 3),)
 
 
@@ -149,12 +148,15 @@ def test_what_a_finding_says_does_not_depend_on_the_order_of_its_lines() -> None
     assert (found.severity, len(found.places)) == (Severity.CRITICAL, 3)
 
 
-def test_moved_lines_are_told_anew_and_numbers_in_details_are_not() -> None:
+def test_moved_lines_are_told_anew() -> None:
     assert only(misconfiguration()).digest != only(misconfiguration(line=4)).digest
-    assert (
-        only(misconfiguration(message="42 layers")).digest
-        == only(misconfiguration(message="43 layers")).digest
-    )
+
+
+def test_what_a_misconfiguration_says_of_its_file_is_not_kept_whoever_sends_it() -> None:
+    told = msgspec.json.decode(msgspec.json.encode(misconfiguration()))
+    report = read(msgspec.json.encode({**told, "message": "RUN ./publish t0ken"}))
+    assert (len(report.observations), report.refusals.counts) == (1, {})
+    assert "t0ken" not in repr((report.observations, report.checks))
 
 
 def test_texts_are_of_the_check_and_say_how_to_update_each_package() -> None:
@@ -239,7 +241,7 @@ def test_texts_are_cleaned_and_redacted_again_and_links_are_https() -> None:
     bad = f"\x1b[31mred\u202e token={TOKEN}"
     lines = (
         vulnerability(title=bad, description=bad, package=TOKEN, url="javascript:alert(1)", status=bad),
-        misconfiguration(message=bad, resolution=bad, resource=bad, url=f"https://x.example/?token={TOKEN}"),
+        misconfiguration(resolution=bad, resource=bad, url=f"https://x.example/?token={TOKEN}"),
         secret(title=bad, rule=TOKEN, path=f"repository/{TOKEN}\u202e.py"),
         license_line(name=TOKEN, package=TOKEN, category=bad),
         package(TOKEN, TOKEN, licenses=[bad], purl=f"pkg:npm/x@1?vcs_url=https://u:{TOKEN}@h"),
@@ -427,32 +429,6 @@ def test_packages_beyond_the_limit_are_counted(monkeypatch: pytest.MonkeyPatch) 
     report = read(*(package(name) for name in "abca"))
     assert len(report.components or []) == 2
     assert list(report.notes) == ["Packages beyond the 50,000 that are kept: 1."]
-
-
-@pytest.mark.parametrize(
-    ("purl", "safe", "unversioned"),
-    [
-        ("pkg:npm/lodash@4.17.4", "pkg:npm/lodash@4.17.4", "pkg:npm/lodash"),
-        ("pkg:npm/%40babel/core@7.0.0", "pkg:npm/%40babel/core@7.0.0", "pkg:npm/%40babel/core"),
-        (
-            "pkg:golang/github.com/a/b@v1.2.3#sub",
-            "pkg:golang/github.com/a/b@v1.2.3",
-            "pkg:golang/github.com/a/b",
-        ),
-        (
-            "pkg:deb/debian/curl@7.50?arch=i386&x=y",
-            "pkg:deb/debian/curl@7.50?arch=i386",
-            "pkg:deb/debian/curl",
-        ),
-        ("pkg:maven/a.b/c", "pkg:maven/a.b/c", "pkg:maven/a.b/c"),
-        ("lodash", "", ""),
-        ("pkg:npm/a b@1", "", ""),
-        ("pkg:npm/x\u202ey@1", "", ""),
-    ],
-)
-def test_package_urls(purl: str, safe: str, unversioned: str) -> None:
-    assert safe_purl(purl) == safe
-    assert without_version(safe) == unversioned
 
 
 def test_names_and_digests_of_all_texts_fit_an_item_though_nothing_compresses() -> None:

@@ -15,12 +15,15 @@ from containers.outlet.inspection import Report
 from containers.outlet.repository.texts import NotToldError
 from containers.outlet.repository.values import Fingerprints, Values
 from glovebox.scans.model import MAX_FOUND_LINES
+from glovebox.scans.redaction import WITHHELD
 from glovebox.scans.repositories import CANARY
 from glovebox.scans.repository_lines import MAX_LINE, MAX_NAME, MAX_PLACE, MAX_TEXT, Line, Package, Secret
 
 MAX_PARTS: Final = 500_000
 """Values of a native report that are looked at one by one, a second's work; a report could be fifty million
 commas."""
+SEAL: Final = 16
+"""Hexadecimal digits: resources of one name are few."""
 _LINE: Final = msgspec.json.Decoder(Line)
 _ENCODER: Final = msgspec.json.Encoder()
 _WORDS: Final = re.compile(r"[A-Za-z]+[0-9]{0,2}(?:[._ -][A-Za-z]+[0-9]{0,2})*")
@@ -74,6 +77,11 @@ class Found:
             self._keyless += 1
             raise NotToldError
         return made
+
+    def sealed(self, told: str) -> str:
+        """What stands for a text of the repository's: the same for the same text, and nothing of it."""
+        made = self._fingerprints.of(f"name\0{told}")
+        return made[:SEAL] if made else WITHHELD
 
     def add(self, line: Line) -> None:
         """Raises CutError where there is no room for a finding."""

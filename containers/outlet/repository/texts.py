@@ -17,9 +17,6 @@ MAX_NUMBER: Final = 1 << 31
 _TREE: Final = re.compile(rf"/{TREE}/(?={SOURCE}/|{CANARY}/)")
 _LINK: Final = re.compile(r"https://[!#-;=?-\[\]-z|~]+")
 """RFC 3986's characters, without those that it wants escaped."""
-_PURL: Final = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[!#-;=?-\[\]-z|~]+")
-_HARMLESS: Final = {"arch", "classifier", "distro", "epoch", "platform", "type"}
-"""Qualifiers of package URLs that tell packages apart; the others are addresses and digests."""
 _SEVERITIES: Final[dict[str, Severity]] = {
     "LOW": "LOW",
     "MEDIUM": "MEDIUM",
@@ -67,18 +64,6 @@ def text(told: str) -> str:
 def link(told: str) -> str:
     """https, and nothing in it that had to be taken out; else nothing."""
     return told if len(told) <= MAX_LINK and _LINK.fullmatch(told) and redact(told) == told else ""
-
-
-def purl(told: str) -> str:
-    """Without qualifiers that are addresses; nothing where it is no package URL."""
-    if len(told) > MAX_LINK or not _PURL.fullmatch(told):
-        return ""
-    whole, _, below = told.partition("#")
-    package, _, qualifiers = whole.partition("?")
-    kept = "&".join(each for each in qualifiers.split("&") if each.partition("=")[0] in _HARMLESS)
-    made = package + (f"?{kept}" if kept else "") + (f"#{below}" if below else "")
-    said = package.removeprefix("pkg:")
-    return made if redact(said) == said and redact(below) == below else ""
 
 
 def number(told: int) -> int:

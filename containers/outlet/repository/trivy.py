@@ -1,11 +1,13 @@
 """Trivy's report, schema 2: one object, whose results have arrays of what was found in one file each.
 
-Never told: `Match` and `Code`, which show lines of the source, and with them secrets that no rule knows.
+Never told: `Match`, `Code` and `Message`, which show lines of the source, and with them secrets that no rule
+knows.
 """
 
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -17,9 +19,12 @@ from containers.outlet.repository import texts
 from containers.outlet.repository.found import Found
 from containers.outlet.repository.texts import NotToldError
 from glovebox.findings.array import Cursor, End
+from glovebox.scans.purl import safe_purl
 from glovebox.scans.repository_lines import License, Misconfiguration, Package, Secret, Vulnerability
 
 SCHEMA: Final = b"2"
+_KEYS: Final = re.compile(r"(?s)\[(?![0-9]{1,9}\])(.*\]|.*)")
+"""`module.a["one"].aws_s3_bucket.b["two"]`: from the first to the last, because a key may hold brackets."""
 
 
 class _Item(Struct, frozen=True, rename="pascal"):
@@ -56,7 +61,6 @@ class _Misconfiguration(_Item, frozen=True):
     severity: str = ""
     title: str = ""
     description: str = ""
-    message: str = ""
     resolution: str = ""
     url: str = msgspec.field(default="", name="PrimaryURL")
     cause_metadata: _Cause = _Cause()
@@ -160,7 +164,7 @@ class _Reader:
                 package=texts.name(told.pkg_name),
                 installed=texts.word(told.installed_version),
                 fixed=texts.word(told.fixed_version),
-                purl=texts.purl(told.pkg_identifier.purl),
+                purl=safe_purl(told.pkg_identifier.purl),
                 status=texts.word(told.status),
                 severity=texts.severity(told.severity),
                 title=texts.text(told.title),
@@ -179,13 +183,12 @@ class _Reader:
                 path=self._path(),
                 id=texts.name(told.id),
                 type=texts.word(self._type),
-                resource=texts.word(told.cause_metadata.resource),
+                resource=texts.word(_KEYS.sub(self._sealed, told.cause_metadata.resource)),
                 line=texts.number(told.cause_metadata.start_line),
                 end_line=texts.number(told.cause_metadata.end_line),
                 severity=texts.severity(told.severity),
                 title=texts.text(told.title),
                 description=texts.text(told.description),
-                message=texts.text(told.message),
                 resolution=texts.text(told.resolution),
                 url=texts.link(told.url),
             )
@@ -224,12 +227,16 @@ class _Reader:
                 path=self._path(told.file_path),
                 name=texts.name(told.name),
                 version=texts.word(told.version),
-                purl=texts.purl(told.identifier.purl),
+                purl=safe_purl(told.identifier.purl),
                 type=texts.word(self._type),
                 licenses=texts.words(told.licenses),
                 direct=told.relationship == "direct",
             )
         )
+
+    def _sealed(self, match: re.Match[str]) -> str:
+        """What `for_each` makes a resource's name of is the repository's: any text, and often a secret's."""
+        return f"[{self._found.sealed(match[1])}]"
 
     def _path(self, own: str = "") -> str:
         """Of the result's file; where its target is a kind (`Node.js`), of the item's own."""
