@@ -7,6 +7,9 @@ what is left is ours, botocore's and the cryptography's, from the event to the a
 
 A cold import is a process that imports a function's handler with AWS's SDK beside it, as in Lambda, less one
 that imports nothing.  All of it is processor time, and the least of some rounds: neighbours only ever add.
+
+And 500 repositories ordered at once, simulated minute by minute (`tests/repository_queue.py`): whether all
+their scans end, none twice, and whether other orders find a place while they wait.
 Exit code 0 where every promise is kept, 1 where one is not.
 """
 
@@ -33,6 +36,7 @@ from rich.console import Console
 
 from bench.measure import measured
 from bench.targets import Target, at_most, target_table
+from glovebox.scans.state import seconds_since
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 UNITS: Final = tuple(sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py")))
@@ -43,6 +47,8 @@ ON_RECORD: Final = 1_000
 CALL_MS: Final = 300.0
 IMPORT_MS: Final = 400.0
 SECONDS: Final = 300
+QUEUE_HOURS: Final = 3.0
+"""1,000 scans of five minutes, 36 at a time, are two and a third."""
 
 
 class Calls(Struct, frozen=True, kw_only=True):
@@ -64,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(msgspec.json.encode(_calls()).decode())
         return 0
     rounds = QUICK_ROUNDS if options.quick else ROUNDS
-    targets = [*calls(rounds), *imports(rounds)]
+    targets = [*calls(rounds), *imports(rounds), *queue()]
     console = Console()
     console.width = max(console.width, 110)
     console.print(target_table(targets))
@@ -102,12 +108,29 @@ def imports(rounds: int) -> Iterator[Target]:
         yield msgspec.structs.replace(target, measured=f"{target.measured} (the SDK alone {sdk:.0f})")
 
 
+def queue() -> Iterator[Target]:
+    """Hours are the simulation's; with room for more tasks they are fewer."""
+    from tests.repository_queue import REPOSITORIES, ROOM, SCANNERS, queued
+
+    with redirect_stdout(StringIO()):
+        there = queued()
+    scans = there.flow.store.scans(there.run_id)
+    tasks = [order.scan_id for order in there.region.orders]
+    hours = max(seconds_since(scan.requested_at, there.flow.clock()) for scan in scans) / 3_600
+    name, lost = f"{REPOSITORIES} repositories at once", REPOSITORIES * SCANNERS - len(scans)
+    still = lost + sum(not scan.state.ended for scan in scans)
+    yield at_most(f"{name}: no scan lost or open", still, 0, digits=0)
+    yield at_most(f"{name}: no scan's task twice", len(tasks) - len(set(tasks)), 0, digits=0)
+    yield at_most(f"{name}: no launch waits beyond its minute", there.region.behind, 0, digits=0)
+    yield at_most(f"{name}, room for {ROOM} tasks: hours", hours, QUEUE_HOURS)
+
+
 # ---------------------------------------------------------------- in the process that calls
 
 
 def _calls() -> Calls:
     """The functions on moto; only what is not moto's counts."""
-    for name, value in _environment().items():
+    for name, value in environment().items():
         os.environ[name] = value
     from moto import mock_aws
 
@@ -187,7 +210,7 @@ def _claim() -> bytes:
     return KeyPair().public.claim()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     return {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
@@ -214,6 +237,12 @@ def _environment() -> dict[str, str]:
         "REGIONS": "eu-west-1,us-east-1",
         "REGIONS_PER_SCAN": "4",
         "SERVICE_PARTS": "1",
+        "SNAPSHOT_FUNCTION": "snapshot",
+        "REPOSITORY_SCANNERS": "trivy,trufflehog",
+        "TRIVY_TASK_DEFINITION": "trivy",
+        "TRUFFLEHOG_TASK_DEFINITION": "trufflehog",
+        "KINGFISHER_TASK_DEFINITION": "kingfisher",
+        "UNTICKETED_SECURITY_GROUPS": "sg-1badcafe",
         "AUDIT_ROLE": "arn:aws:iam::${Target}:role/GloveboxAudit",
         "EXTERNAL_ID": "external-id-of-sixteen",
         "SESSION_POLICY": json.dumps({"Version": "2012-10-17", "Id": "${Target}", "Statement": []}),

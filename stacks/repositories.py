@@ -26,8 +26,8 @@ SNAPSHOT_TIME = cdk.Duration.minutes(5)
 SNAPSHOT_MEMORY = 1769
 """MB, with which comes one whole core: it unpacks, hashes and encrypts what streams through it."""
 SNAPSHOTS_AT_ONCE = LAUNCHES_AT_ONCE + 1
-"""One for each launch, which asks once and lets its scan wait a minute where it is refused, and one for a sync.
-No more: the host slows down who asks much at once."""
+"""One for each launch, which asks once and lets its scan wait a minute where it is refused, and one for a
+sync.  No more: the host slows down who asks much at once."""
 FINGERPRINT_CHARACTERS = 64
 SYNC = "cron(30 0 * * ? *)"
 """Before the schedules of a night."""

@@ -13,7 +13,7 @@ from glovebox_constructs.prowler_script import prowler_script
 from glovebox_constructs.scan_script import scan_script
 from glovebox_constructs.scanner_task import UNPRIVILEGED, AirlockImages, ScannerTask, UpstreamScanner
 from stacks.outputs import output
-from stacks.settings import TRIVY_UPSTREAM, DATA_IMAGE, IMAGES, UNPROMOTED, UPSTREAM_IMAGES, Settings
+from stacks.settings import DATA_IMAGE, IMAGES, TRIVY_UPSTREAM, UNPROMOTED, UPSTREAM_IMAGES, Settings
 from stacks.storage import Storage
 
 SITEAUDIT_CPU, SITEAUDIT_MEMORY = 1024, 2048

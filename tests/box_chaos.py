@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from glovebox.registry.store import Stored
 from glovebox.registry.store import T as Kept
-from glovebox.scans.model import ReportKind, report_key
+from glovebox.scans.model import ReportKind, ScanState, report_key
 from glovebox.scans.ports import StoredVersion
 from tests.chaos import Task, World
 from tests.fakes import FakeResults
@@ -22,6 +22,10 @@ from tests.registry import FakeTargets
 from tests.small_dynamodb import SmallDynamoDB
 
 T = TypeVar("T")
+STEPS = 160
+"""Enough for two attempts of a few scans, and for everything about them to go wrong."""
+HOURS = 12
+WITH_REPORT = {ScanState.COMPLETED, ScanState.PARTIAL, ScanState.UNTRUSTED}
 KILLED = 0.06
 HUNG = 0.02
 """For each step of a box."""

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import IO, Generic, TypeVar
+from typing import IO, Generic, Self, TypeVar
 
 from msgspec.structs import replace
 
@@ -265,6 +265,12 @@ class Storm(Generic[W]):
 
     seed: int
     world: W
+
+    @classmethod
+    def over(cls, world: W, order: Event, *, steps: int, hours: int) -> Self:
+        """What `World.storm` leaves."""
+        world.storm(order, steps=steps, hours=hours)
+        return cls(world.seed, world)
 
     @property
     def run(self) -> Run:

@@ -282,7 +282,9 @@ def _import(args: argparse.Namespace) -> int:
 def _sync(args: argparse.Namespace) -> int:
     from glovebox.cli.output import print_json, print_table, say
 
-    done = remote.connect(args).sync_repositories(force=args.force)
+    there = remote.connect(args)
+    say("Asking GitHub for every repository of the App: up to five minutes.")
+    done = there.sync_repositories(force=args.force)
     if args.json:
         print_json(done)
         return OK

@@ -40,7 +40,7 @@ class Plan:
 
 
 def within_a_run(shards: Sequence[Shard], *, what: str, setting: str) -> Sequence[Shard]:
-    """The shards of an order.  Raises InputError for more than a run holds, with the setting that makes fewer."""
+    """The shards of an order.  Raises InputError for more than a run holds: `setting` makes fewer."""
     if len(shards) > MAX_RUN_SCANS:
         raise InputError(
             f"These {what} are {len(shards):,} scans; a run has {MAX_RUN_SCANS:,} at most.",

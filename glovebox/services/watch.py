@@ -55,8 +55,9 @@ PUBLISH_SECONDS = 20 * 60
 MAX_LAUNCHES_PER_TICK = 50
 """What `launch` starts within a minute; the rest waits for the next one."""
 MAX_SNAPSHOTS_PER_TICK = 25
-"""Of them, where `launch` has to wait for a snapshot: at ten seconds each, all its places (`LAUNCHES_AT_ONCE`)
-are taken for two thirds of the minute.  What it does not come to is asked for again, before other launches."""
+"""Of them, those that wait for a snapshot: at ten seconds each they take all places of `launch`
+(`LAUNCHES_AT_ONCE`) for two thirds of the minute.  More would stand before other launches, and be asked for
+again."""
 
 STARTED_BY = re.compile(rf"(?P<scan>{SCAN_ID.pattern})-(?P<attempt>[1-{MAX_ATTEMPTS}])")
 """`startedBy` of our tasks: how an event names its scan and attempt."""

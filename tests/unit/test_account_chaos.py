@@ -13,14 +13,11 @@ from glovebox.scans.model import RunState, ScanState
 from glovebox.scans.state import RECORDING_LOST, Scan
 from tests import chaos
 from tests.account_chaos import AccountWorld, items_of
+from tests.box_chaos import HOURS, STEPS, WITH_REPORT
 from tests.flow import Event
 
 STORMS = 200
-STEPS = 160
-"""Enough for two attempts of a few scans, and for everything about them to go wrong."""
-HOURS = 12
 ORDER: Event = {"accounts": "all", "requestedBy": "schedule", "scheduledTime": "2026-03-04T05:06:00Z"}
-WITH_REPORT = {ScanState.COMPLETED, ScanState.PARTIAL, ScanState.UNTRUSTED}
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,9 @@ def said(scan: Scan) -> set[str]:
     }
 
 
-def _storm(seed: int) -> Storm:
-    world = AccountWorld(seed)
-    world.storm(ORDER, steps=STEPS, hours=HOURS)
-    return Storm(seed, world)
-
-
 @pytest.fixture(scope="module")
 def storms() -> list[Storm]:
-    return [_storm(seed) for seed in range(STORMS)]
+    return [Storm.over(AccountWorld(seed), ORDER, steps=STEPS, hours=HOURS) for seed in range(STORMS)]
 
 
 def test_the_storms_are_storms(storms: list[Storm]) -> None:

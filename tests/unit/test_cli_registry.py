@@ -23,22 +23,12 @@ from glovebox.findings.model import Observation, State
 from glovebox.registry.model import Account, Disabled, Team
 from glovebox.registry.order import AccountsOrder, Refused
 from glovebox.scans.model import ScanState
-from tests.deployment import RUN, Command, FakeRemote, commands, connected, start
+from tests.deployment import RUN, Command, FakeRemote, start
 from tests.findings import judgement, observation
 from tests.prowler import ACCOUNT, COVERAGE
 from tests.registry import SCANNING, member
 
 NOW = int(datetime.now(UTC).timestamp())
-
-
-@pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> FakeRemote:
-    return connected(monkeypatch)
-
-
-@pytest.fixture
-def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Command:
-    return commands(capsysbinary)
 
 
 # ---------------------------------------------------------------- targets, teams, owners
@@ -205,7 +195,11 @@ def test_a_disabled_account_is_not_ordered(there: FakeRemote, run: Command, disa
 def test_what_launch_refuses_is_said(there: FakeRemote, run: Command) -> None:
     there.registry.add(Account(id=ACCOUNT))
     there.orders.error = InputError("No regions are set.", fix="Set some.")
-    assert run("scan", "account", ACCOUNT) == (BAD_INPUT, "", "glovebox: No regions are set. Set some.\n")
+    code, out, said = run("scan", "account", ACCOUNT)
+    assert (code, out) == (BAD_INPUT, "")
+    waiting, refusal = said.splitlines()
+    assert "up to five minutes" in waiting
+    assert refusal == "glovebox: No regions are set. Set some."
     there.orders.error = None
     there.orders.refused = (Refused(account=ACCOUNT, reason="it has no role"),)
     code, _, said = run("scan", "account", ACCOUNT)

@@ -9,15 +9,12 @@ import pytest
 
 from glovebox.scans.model import RunState, ScanState
 from tests import chaos
+from tests.box_chaos import HOURS, STEPS, WITH_REPORT
 from tests.flow import Event
 from tests.repository_chaos import GONE, RepositoryWorld
 
 STORMS = 100
-STEPS = 160
-"""As for accounts."""
-HOURS = 12
 ORDER: Event = {"repositories": "all", "requestedBy": "schedule", "scheduledTime": "2026-03-04T05:06:00Z"}
-WITH_REPORT = {ScanState.COMPLETED, ScanState.PARTIAL, ScanState.UNTRUSTED}
 
 
 @dataclass(frozen=True)
@@ -29,15 +26,9 @@ class Storm(chaos.Storm[RepositoryWorld]):
         return {scan.target for scan in self.scans}
 
 
-def _storm(seed: int) -> Storm:
-    world = RepositoryWorld(seed)
-    world.storm(ORDER, steps=STEPS, hours=HOURS)
-    return Storm(seed, world)
-
-
 @pytest.fixture(scope="module")
 def storms() -> list[Storm]:
-    return [_storm(seed) for seed in range(STORMS)]
+    return [Storm.over(RepositoryWorld(seed), ORDER, steps=STEPS, hours=HOURS) for seed in range(STORMS)]
 
 
 def test_the_storms_are_storms(storms: list[Storm]) -> None:
