@@ -18,7 +18,7 @@ import msgspec
 
 from containers.outlet import account, inspection
 from containers.outlet.inspection import Report, UnfitError, exit_code, log_tail
-from containers.outlet.logged import logged_errors
+from containers.outlet.logged import logged_errors, shown_lines
 from containers.outlet.posting import post
 from glovebox import log
 from glovebox.errors import ConfigurationError, GloveboxError
@@ -78,7 +78,7 @@ def _send(order: OutletOrder, open_files: ExitStack) -> None:
         reason=reason[:MAX_REASON],
         scanner_version=version,
         database_updated=updated,
-        log_tail=log_tail(folder, found.forget if found else str),
+        log_tail=log_tail(folder, found.forget if found else str, shown_lines(order.kind)),
     )
     body = msgspec.json.encode(manifest)
     post(order.manifest, MANIFEST_FILE, io.BytesIO(body), len(body))

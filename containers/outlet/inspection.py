@@ -86,8 +86,13 @@ def exit_code(folder: Path) -> int | None:
         return None
 
 
-def log_tail(folder: Path, forget: Callable[[str], str] = str) -> str:
-    """The end of the scanner's log without controls, without what looks like a secret or is known for one."""
+def log_tail(
+    folder: Path, forget: Callable[[str], str] = str, shown: Callable[[list[str]], list[str]] = list
+) -> str:
+    """The end of the scanner's log without controls, without what looks like a secret or is known for one.
+
+    Of its lines that which `shown` gives.
+    """
     try:
         with opened(folder / LOG_FILE) as file:
             size = file.seek(0, os.SEEK_END)
@@ -98,7 +103,7 @@ def log_tail(folder: Path, forget: Callable[[str], str] = str) -> str:
     lines = raw.decode(errors="replace").splitlines()
     if size > TAIL_BYTES:
         lines = lines[1:]  # The first one is cut somewhere, perhaps in the middle of a secret.
-    text = "\n".join(map(plain, lines))
+    text = "\n".join(shown([plain(line) for line in lines]))
     if cut_key := _CUT_KEY.match(text):
         text = WITHHELD + text[cut_key.end() :]
     return redact(forget(text))[-MAX_TAIL:]

@@ -1,4 +1,4 @@
-"""What a scanner's log tells of errors: most scanners go on after them, and their reports do not show it.
+"""What a scanner's log tells: most scanners go on after errors, and their reports do not show it.
 
 Prowler's log looks like JSON lines and is none (messages are not escaped, and have line breaks), so words are
 searched for.  Those of the scanners of repositories have a line an event, whose beginning tells its level.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
 from containers.outlet.inspection import UnfitError, opened
 from glovebox.scans.model import LOG_FILE, MAX_LOGGED_ERRORS, LoggedErrors, ReportKind
-from glovebox.scans.redaction import redact
+from glovebox.scans.redaction import WITHHELD, redact
 
 MAX_LOG_BYTES = 64 << 20
 """A scan in which all is denied writes two; this takes a second to search."""
@@ -55,6 +56,39 @@ _EVENTS: Final[dict[ReportKind, re.Pattern[bytes]]] = {
     # tracing's: ` ERROR kingfisher::scanner: …`, behind a time or not.
     "kingfisher": re.compile(_LINE + rb"(?:" + _TIME + rb" )?[ \t]{0,4}(?:\x1b\[[0-9;]{0,16}m)?ERROR\b"),
 }
+_LEVEL: Final = r"(?P<level>TRACE|DEBUG|INFO|WARN|ERROR|FATAL)"
+_WHEN: Final = r"(?P<time>[0-9][0-9T:.Z+-]{7,39})"
+_HEADS: Final[dict[ReportKind, re.Pattern[str]]] = {
+    # Behind `plain`, which makes blanks of tabs.
+    "trivy": re.compile(rf"{_WHEN} {_LEVEL} (?P<component>\[[a-z][a-z -]{{0,39}}\])?"),
+    "trufflehog": re.compile(
+        r'\{"level":"(?P<level>[a-z]{4,6}(?:-[0-9])?)","ts":"?(?P<time>[0-9][0-9T:.Z+-]{7,39})"?'
+        r'(?:,"logger":"(?P<component>[a-z-]{1,40})")?'
+    ),
+    "kingfisher": re.compile(
+        rf"(?:{_WHEN} )? {{0,4}}{_LEVEL} (?P<component>[a-z_]{{1,40}}(?:::[a-z_]{{1,40}}){{0,5}}):"
+    ),
+}
+
+
+def shown_lines(kind: ReportKind) -> Callable[[list[str]], list[str]]:
+    """What is shown of a log's lines: all, or, where they quote a repository's files, when, how bad and who.
+
+    Trivy tells lines of a file that it cannot parse, with whatever is written there.
+    """
+    head = _HEADS.get(kind)
+    return list if head is None else partial(_heads, head)
+
+
+def _heads(expression: re.Pattern[str], lines: list[str]) -> list[str]:
+    shown: list[str] = []
+    for line in lines:
+        head = expression.match(line)
+        parts = head.group("time", "level", "component") if head else (WITHHELD,)
+        told = " ".join(filter(None, parts))
+        if head or shown[-1:] != [told]:
+            shown.append(told)
+    return shown
 
 
 def logged_errors(folder: Path, kind: ReportKind = "account") -> tuple[list[LoggedErrors], str]:

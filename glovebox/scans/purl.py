@@ -11,14 +11,14 @@ from glovebox.scans.redaction import redact
 MAX_PURL: Final = 1_024
 _NAME: Final = re.compile(r"pkg:[a-z][a-z0-9.+-]*/[A-Za-z0-9._~%!$&'()*+,;=:/-]+")
 _VERSION: Final = re.compile(r"(?:[0-9]{1,9}:)?[A-Za-z0-9._~+!-]+")
-"""Unescaped, behind Debian's epoch.  One with more in it is where a package comes from: an address, a branch."""
+"""Unescaped, behind an epoch.  One with more in it is where a package comes from: an address, a branch."""
 _HARMLESS: Final = frozenset({"arch", "classifier", "distro", "epoch", "platform", "type"})
 """Qualifiers of the package-url types that tell packages apart; the others are addresses and digests."""
 _VALUE: Final = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 def safe_purl(text: str) -> str:
-    """`text` as a package URL without what may hold addresses, and with them passwords; empty where it is none.
+    """`text` as a package URL without addresses, which may hold passwords; empty where it is none.
 
     A version that is an address is cut off; of the qualifiers those stay that name an architecture, a
     distribution, an epoch, a platform or a kind of file.

@@ -34,8 +34,9 @@ _SECRETS: Final = re.compile(
     r"|(?P<user>://[^\s\"'<>/?#\\]*@)"
     r"|(?P<query>(?<=[\w/])\?[\w%][^\s\"'<>#]*+)"
     r"|(?P<header>(?i:authorization|cookie)[\"']?\s{0,4}:)[^\r\n]*+"
-    r"|(?P<name>" + _NAME + r"[\"'\]]?+[ \t]{0,4}+(?:=>|[:=])[ \t]{0,4}+)"
-    r"(?![\"']?arn:aws)(?:\"[^\"]*+\"?|'[^']*+'?|[^\s\"'<>]++)"
+    r"|(?P<name>" + _NAME + r"(?:\\*+[\"'\]])?+[ \t]{0,4}+(?:=>|[:=])[ \t]{0,4}+)"
+    # A quotation mark may be escaped: quoted in JSON, or in a log.
+    r"(?!\\*+[\"']?arn:aws)(?:\\*+\"[^\"]*+\"?|\\*+'[^']*+'?|[^\s\"'<>]++)"
     # Access key ids and session tokens of AWS, JSON in base64 (RFC 7519 and our own tickets), other vendors'.
     r"|A[KS]IA[A-Z0-9]{12,}+|(?:IQoJ|F[wQ]oG)[A-Za-z0-9+/=]{40,}+"
     r"|(?<![A-Za-z0-9])eyJ[\w+/=-]{10,}+(?:[.:][\w.~+/=-]*+)?"
