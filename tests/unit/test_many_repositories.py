@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_all_end_once_whatever_room_there_is_and_whatever_the_host_says() -> Non
     assert_none_twice(flow, region, run_id, scans)
 
 
-def assert_none_twice(flow: Flow, region: Region, run_id: str, scans: list[Scan]) -> None:
+def assert_none_twice(flow: Flow, region: Region, run_id: str, scans: Sequence[Scan]) -> None:
     assert Counter(order.scan_id for order in region.orders).most_common(1)[0][1] == 1
     whole = [scan for scan in scans if scan.state is ScanState.COMPLETED]
     assert all(scan.snapshot is not None for scan in whole)
