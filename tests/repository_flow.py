@@ -110,12 +110,12 @@ def encoded(lines: Iterable[Line | bytes]) -> bytes:
     return b"".join(body + b"\n" for body in bodies)
 
 
-def order(flow: Flow, *scanners: RepositoryScanner) -> list[Scan]:
+def order(flow: Flow, *scanners: RepositoryScanner, ref: str = "") -> list[Scan]:
     """The scans of a new run over the repository, by these scanners (all where there are none)."""
     wanted = scanners or REPOSITORY_SCANNERS
     if (Repository, REPOSITORY) not in flow.targets.entries:
         flow.targets.put(Repository(id=REPOSITORY, scanners=REPOSITORY_SCANNERS), revision=0)
-    scans = flow.store.scans(flow.launch.handle({"repositories": [REPOSITORY]}).run_id)
+    scans = flow.store.scans(flow.launch.handle({"repositories": [REPOSITORY], "ref": ref}).run_id)
     return [each for each in scans if each.repository is not None and each.repository.scanner in wanted]
 
 
@@ -139,7 +139,9 @@ def take(
     return flow.store.scan(scan.scan_id)
 
 
-def scanned(flow: Flow, scanner: RepositoryScanner, *lines: Line | bytes, **manifest: object) -> Scan:
+def scanned(
+    flow: Flow, scanner: RepositoryScanner, *lines: Line | bytes, ref: str = "", **manifest: object
+) -> Scan:
     """A run by one scanner that finds what was planted, and these; its scan at the end."""
-    [scan] = order(flow, scanner)
+    [scan] = order(flow, scanner, ref=ref)
     return take(flow, scan, [*planted_lines(scanner), *lines], **manifest)

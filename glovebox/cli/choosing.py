@@ -7,14 +7,24 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
 
 from glovebox.cli.targets import owned
 from glovebox.errors import InputError, NotFoundError
-from glovebox.findings.model import ID_BYTES, Severity, State, account_of, repository_of, service_of
+from glovebox.findings.model import (
+    ID_BYTES,
+    Severity,
+    State,
+    account_of,
+    arguments_of,
+    ref_of,
+    repository_of,
+    service_of,
+)
 from glovebox.findings.store import FindingStore, chosen
 from glovebox.registry.model import require_account_id, require_repository_id
-from glovebox.scans.repositories import target_of
+from glovebox.scans.repositories import Ref, target_of
 from glovebox.text import visible
 
 if TYPE_CHECKING:
@@ -43,14 +53,18 @@ def chosen_targets(
     there: Remote,
     accounts: Sequence[str] | None = None,
     repositories: Sequence[str] | None = None,
+    ref: str = "",
     team: str | None = None,
 ) -> list[str]:
-    """Targets by account, repository and team; without any all that have findings.
+    """Targets by account, repository (and its ref) and team; without any all that have findings.
 
-    Raises InputError for what is no id, NotFoundError for a team that is not on record.
+    Raises InputError for what is no id and for a ref of nothing, NotFoundError for a team that is not on
+    record.
     """
+    if ref and not repositories:
+        raise _of_nothing(ref)
     named = {f"aws:{require_account_id(each)}" for each in accounts or ()}
-    named |= {target_of(require_repository_id(each)) for each in repositories or ()}
+    named |= {_repository(each, ref) for each in repositories or ()}
     if accounts or repositories:
         return _owned_by(there, team, named)
     if team is not None:
@@ -58,15 +72,38 @@ def chosen_targets(
     return sorted(each.target for each in there.findings.targets())
 
 
-def target_named(text: str) -> str:
+def target_named(text: str, ref: str = "") -> str:
     """The target of an account's or a repository's id.  Raises InputError for what is neither."""
-    return target_of(require_repository_id(text)) if "/" in text else f"aws:{require_account_id(text)}"
+    if "/" in text:
+        return _repository(text, ref)
+    if ref:
+        raise _of_nothing(ref)
+    return f"aws:{require_account_id(text)}"
 
 
 def kind_and_id(target: str) -> str:
-    """As commands take it: `account 123456789012`."""
-    repository = repository_of(target)
-    return f"repository {repository}" if repository else f"account {account_of(target)}"
+    """As commands take it: `account 123456789012`, `repository github.com/acme/shop --ref v1.2`."""
+    return f"{'account' if account_of(target) else 'repository'} {arguments_of(target)}"
+
+
+def _repository(text: str, ref: str) -> str:
+    return target_of(require_repository_id(text), require_ref(ref))
+
+
+def require_ref(text: str) -> str:
+    """Raises InputError for what git takes for no name of a commit."""
+    try:
+        return msgspec.convert(text, Ref)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{visible(text, 80)!r} is no ref.", fix="Give a branch, a tag or a commit."
+        ) from error
+
+
+def _of_nothing(ref: str) -> InputError:
+    return InputError(
+        f"--ref {visible(ref, 80)} is of no repository.", fix="Name one: --repository github.com/acme/shop."
+    )
 
 
 def _owned_by(there: Remote, team: str | None, named: set[str] | None) -> list[str]:
@@ -75,7 +112,13 @@ def _owned_by(there: Remote, team: str | None, named: set[str] | None) -> list[s
         return sorted(named or ())
     there.registry.team(team)
     of_team = {each.target for each, owner in owned(there.registry) if owner.team == team}
-    return sorted(of_team if named is None else named & of_team)
+    return sorted(of_team if named is None else {each for each in named if _on_record(each) in of_team})
+
+
+def _on_record(target: str) -> str:
+    """Who owns a repository owns each of its refs."""
+    repository = repository_of(target)
+    return target_of(repository) if repository else target
 
 
 def read(store: FindingStore, targets: Sequence[str], choice: Choice) -> Iterator[Finding]:
@@ -124,7 +167,9 @@ def freshness(there: Remote, targets: Sequence[str], *, now: int) -> str:
     """How old what is shown is, and what it says nothing of: no findings may also be no scan."""
     scanned = {each.target: each for each in there.findings.targets()}
     never = [each for each in targets if each not in scanned]
-    latest = sorted(scanned[each].as_of for each in targets if each in scanned)
+    # Nobody scans another ref every night, so it is no news that its scan is old.
+    nightly = [each for each in targets if not ref_of(each)] or targets
+    latest = sorted(scanned[each].as_of for each in nightly if each in scanned)
     said = []
     if latest:
         said.append(f"The oldest scan of {len(latest):,} targets is of {_day(latest[0])}.")

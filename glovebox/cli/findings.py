@@ -51,6 +51,9 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
         action="append",
         help="of this repository, such as github.com/acme/shop; may be repeated",
     )
+    parser.add_argument(
+        "--ref", metavar="REF", default="", help="of this branch, tag or commit, not of the default branch"
+    )
     parser.add_argument("--team", metavar="TEAM", help="of the accounts and repositories of this team")
     parser.add_argument("--state", choices=STATES, action="append", help="in this state; may be repeated")
     parser.add_argument(
@@ -86,6 +89,7 @@ def add_parser(subparsers: Actions[argparse.ArgumentParser]) -> None:
             where.add_argument(
                 f"--{name}", metavar="ID", dest="of_target", help="look only there, which is quicker"
             )
+        _ref_option(each)
     for name, run, sentence in (
         ("release", _release, "believe that what is held of a target is resolved"),
         ("dismiss", _dismiss, "do not believe it: what is held stays as it was"),
@@ -104,6 +108,17 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
     which.add_argument("of_target", metavar="TARGET", nargs="?", help="an account's or a repository's id")
     for name in ("account", "repository"):
         which.add_argument(f"--{name}", metavar="ID", dest="named_target", help=f"the same, of this {name}")
+    _ref_option(parser)
+
+
+def _ref_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ref",
+        metavar="REF",
+        dest="of_ref",
+        default="",
+        help="of the repository, where not its default branch",
+    )
 
 
 # ---------------------------------------------------------------- showing
@@ -115,14 +130,14 @@ def _show(args: argparse.Namespace) -> int:
 
     there = remote.connect(args)
     choice = _choice(args)
-    targets = chosen_targets(there, args.account, args.repository, args.team)
+    targets = chosen_targets(there, args.account, args.repository, args.ref, args.team)
     found = read(there.findings, targets, choice)
     kind = args.format or _format_of(args.output)
     if kind == "table" and args.output is None:
         shown = _print_table(found)
     else:
         only = _only_repository(targets) if kind in OF_ONE_REPOSITORY else ""
-        shown = _write(found, kind, args.output, there.findings, only)
+        shown = _write(found, kind, args.output, there.findings, only, choice)
     say(f"{shown:,} findings. {freshness(there, targets, now=int(time.time()))}")
     return OK
 
@@ -152,12 +167,13 @@ def _format_of(output: Path | None) -> str:
 def _print_table(found: Iterator[Finding]) -> int:
     from glovebox.cli.output import print_table, say
     from glovebox.findings.export import TABLE_COLUMNS, table_rows
+    from glovebox.findings.model import name_of
 
     rows, count = [], 0
     for finding in found:
         if count < TABLE_ROWS:
             [cells] = table_rows([finding])
-            rows.append((finding.id[:SHOWN_ID], finding.account or finding.repository, *cells))
+            rows.append((finding.id[:SHOWN_ID], name_of(finding.target), *cells))
         count += 1
     if rows:
         print_table(("id", "target", *TABLE_COLUMNS), rows)
@@ -180,7 +196,12 @@ def _only_repository(targets: list[str]) -> str:
 
 
 def _write(
-    found: Iterator[Finding], kind: str, output: Path | None, store: FindingStore, repository: str
+    found: Iterator[Finding],
+    kind: str,
+    output: Path | None,
+    store: FindingStore,
+    repository: str,
+    choice: Choice,
 ) -> int:
     from glovebox.cli.writing import encoded, of_repository, to_file, to_stdout
 
@@ -193,7 +214,9 @@ def _write(
             yield finding
 
     if repository:
-        pieces = of_repository(counted(), kind, store, repository, now=int(time.time()))
+        pieces = of_repository(
+            counted(), kind, store, repository, services=choice.services, now=int(time.time())
+        )
     else:
         pieces = encoded(counted(), kind)
     if output is None:
@@ -244,6 +267,7 @@ def _accept(args: argparse.Namespace) -> int:
     from glovebox.cli.output import say
     from glovebox.findings import recording
     from glovebox.findings.model import Acceptance
+    from glovebox.findings.services import TRIVY_SECRET
 
     there = _acting(args)
     now = int(time.time())
@@ -252,6 +276,11 @@ def _accept(args: argparse.Namespace) -> int:
     there.registry.require_acceptable(target, acceptance, now=now)
     recording.accept(there.findings, target, key, acceptance, by=there.caller, now=now)
     say(f"{key.hex()} of {target} is accepted until {_date(args.until)}.")
+    if there.findings.ledger(target).entries[key].service == TRIVY_SECRET:
+        say(
+            "Trivy masks the values of secrets, so this accepts its line, and with it whatever secret of its "
+            "kind stands there next. Repair it if you can."
+        )
     return OK
 
 
@@ -290,7 +319,18 @@ def _acting(args: argparse.Namespace) -> Remote:
     """Raises InputError for a filter before the action: an action is about what it names alone."""
     from glovebox.errors import InputError
 
-    filters = ("account", "repository", "team", "state", "service", "check", "held", "format", "output")
+    filters = (
+        "account",
+        "repository",
+        "ref",
+        "team",
+        "state",
+        "service",
+        "check",
+        "held",
+        "format",
+        "output",
+    )
     given = [f"--{each}" for each in filters if getattr(args, each)]
     if given:
         raise InputError(f"{given[0]} chooses what is shown.", fix="Give the action its own options only.")
@@ -300,13 +340,14 @@ def _acting(args: argparse.Namespace) -> Remote:
 def _find(there: Remote, args: argparse.Namespace) -> tuple[str, bytes]:
     from glovebox.cli.choosing import find
 
-    return find(there.findings, args.id, None if args.of_target is None else _target(args))
+    only = args.of_target is not None or args.of_ref
+    return find(there.findings, args.id, _target(args) if only else None)
 
 
 def _target(args: argparse.Namespace) -> str:
     from glovebox.cli.choosing import target_named
 
-    return target_named(args.of_target or args.named_target)
+    return target_named(args.of_target or getattr(args, "named_target", None) or "", args.of_ref)
 
 
 def _day(text: str) -> int:

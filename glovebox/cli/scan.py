@@ -59,21 +59,30 @@ def _account(args: argparse.Namespace) -> int:
     there = remote.connect(args)
     if wanted != "all":
         there.registry.require_scannable(wanted)
+    _say_ordered()
     answer = there.orders.scan(AccountsOrder(accounts=wanted, requested_by=there.caller))
     return _ordered(there, answer, f"{answer.accounts} accounts", args)
 
 
 def _repository(args: argparse.Namespace) -> int:
+    from glovebox.cli.choosing import require_ref
     from glovebox.registry.order import RepositoriesOrder
 
     wanted = _wanted(args, "repository", [each.lower() for each in args.ids])
-    ref = _ref(args.ref)
+    ref = require_ref(args.ref)
     there = remote.connect(args)
     if wanted != "all":
         there.registry.require_scannable_repositories(wanted)
     order = RepositoriesOrder(repositories=wanted, ref=ref, requested_by=there.caller)
+    _say_ordered()
     answer = there.orders.scan_repositories(order)
     return _ordered(there, answer, f"{answer.repositories} repositories", args)
+
+
+def _say_ordered() -> None:
+    from glovebox.cli.output import say
+
+    say("Ordering; the answer comes when the first tasks are started, in up to five minutes.")
 
 
 def _ordered(
@@ -112,19 +121,6 @@ def _wanted(
         if is_repository(each) != (kind == "repository"):
             raise InputError(f"{each!r} is no id of one {kind}.", fix="See glovebox targets list.")
     return ids
-
-
-def _ref(text: str) -> str:
-    """Raises InputError for what git takes for no name of a commit."""
-    import msgspec
-
-    from glovebox.errors import InputError
-    from glovebox.scans.repositories import Ref
-
-    try:
-        return msgspec.convert(text, Ref)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{text!r} is no ref.", fix="Give a branch, a tag or a commit.") from error
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -195,6 +191,7 @@ def _states(scans: Sequence[Scan]) -> str:
 
 def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> None:
     from glovebox.cli.output import print_json, print_table
+    from glovebox.findings.model import name_of
 
     told = [_as_json(there, each) for each in scans]
     if as_json:
@@ -203,13 +200,13 @@ def _print(there: Remote, run: Run, scans: Sequence[Scan], *, as_json: bool) -> 
     rows = [
         (
             each["scanId"],
-            f"{each['repository']} ({each['scanner']})" if "repository" in each else each["account"],
+            f"{name_of(scan.target)} ({each['scanner']})" if scan.repository else each["account"],
             each["state"],
             each["attempt"],
             ", ".join(f"{count} {step}" for step, count in each["findings"].items()) or "–",
             " ".join(filter(None, (each["reason"], each["fix"]))),
         )
-        for each in told
+        for each, scan in zip(told, scans, strict=True)
     ]
     print_table(("scan", run.kind, "state", "attempt", "findings", "reason"), rows)
 
@@ -229,13 +226,16 @@ def _as_json(there: Remote, scan: Scan) -> dict[str, Any]:
 
 
 def _about(scan: Scan) -> dict[str, object]:
-    """What is scanned; `commit` is there as soon as it is known."""
+    """What is scanned; what the snapshot is and lacks is there as soon as it is known."""
     if scan.repository is not None:
+        snapshot = scan.snapshot
         return {
             "repository": scan.repository.repository,
             "scanner": scan.repository.scanner,
             "ref": scan.repository.ref,
-            "commit": scan.snapshot.commit if scan.snapshot else None,
+            "commit": snapshot.commit if snapshot else None,
+            "gaps": snapshot.gaps if snapshot else [],
+            "gapCounts": snapshot.gap_counts if snapshot else {},
         }
     return {
         "account": scan.account.account if scan.account else "",

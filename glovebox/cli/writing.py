@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glovebox.errors import InputError
+from glovebox.errors import InputError, NotFoundError
 from glovebox.findings.cyclonedx import cyclonedx
 from glovebox.findings.export import TABLE_COLUMNS, csv_lines, json_lines, ocsf, table_rows
-from glovebox.findings.model import repository_of
+from glovebox.findings.model import arguments_of, name_of, repository_of
 from glovebox.findings.sarif import sarif
 
 if TYPE_CHECKING:
@@ -39,16 +39,31 @@ def encoded(found: Iterable[Finding], kind: str) -> Iterator[bytes]:
 
 
 def of_repository(
-    found: Iterable[Finding], kind: str, store: FindingStore, target: str, *, now: int
+    found: Iterable[Finding],
+    kind: str,
+    store: FindingStore,
+    target: str,
+    *,
+    services: Collection[str] | None,
+    now: int,
 ) -> Iterator[bytes]:
-    """`kind` is `sarif` or `cyclonedx`; what was looked at is that of the latest scans."""
+    """`kind` is `sarif` or `cyclonedx`; what was looked at is that of the latest scans.
+
+    `services`: those that `found` is of, `None` for all.  Raises NotFoundError for what was never scanned,
+    which is not the same as nothing found.
+    """
     commits: dict[str, str] = {}
     for scan in store.scans(target, limit=LATEST_SCANS):
         if scan.scanner and scan.commit:
             commits.setdefault(scan.scanner, scan.commit)
+    if not commits:
+        raise NotFoundError(
+            f"{name_of(target)} was never scanned.",
+            fix=f"First: glovebox scan repository {arguments_of(target)}",
+        )
     repository = repository_of(target)
     if kind == "sarif":
-        return sarif(found, repository, commits)
+        return sarif(found, repository, commits, services)
     return cyclonedx(store.components(target), found, repository, commits.get("trivy", ""), now=now)
 
 
@@ -93,4 +108,4 @@ def _tabbed(found: Iterable[Finding]) -> Iterator[bytes]:
     yield "\t".join(("id", "target", *TABLE_COLUMNS)).encode() + b"\n"
     for finding in found:
         [cells] = table_rows([finding])
-        yield "\t".join((finding.id, finding.account or finding.repository, *cells)).encode() + b"\n"
+        yield "\t".join((finding.id, name_of(finding.target), *cells)).encode() + b"\n"

@@ -18,8 +18,8 @@ from glovebox.findings.life import Coverage
 from glovebox.findings.model import (
     GLOBAL,
     GLOBAL_SERVICES,
+    identity_in_repository,
     prowler_identity,
-    repository_identity,
     service_of,
 )
 from glovebox.findings.services import (
@@ -83,7 +83,7 @@ class PlantedFile(Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> bytes:
-        return repository_identity("", "canary", self.service)
+        return identity_in_repository("", "canary", self.service)
 
     @property
     def missed(self) -> str:

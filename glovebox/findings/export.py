@@ -115,6 +115,7 @@ def _where(finding: Finding) -> dict[str, object]:
                 "name": finding.name,
                 "type": finding.type,
                 "places": [{"path": each.path, "line": each.line} for each in finding.places],
+                **({"ref": finding.ref} if finding.ref else {}),
             },
         }
         return {"resources": [resource]}

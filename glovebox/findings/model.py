@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Collection
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -180,6 +181,11 @@ class Finding(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
         """Where it was found, where that is a repository; else empty, as `account` is there."""
         return repository_of(self.target)
 
+    @property
+    def ref(self) -> str:
+        """Of the repository, where that is not its default branch."""
+        return ref_of(self.target)
+
 
 def identity(*parts: str) -> bytes:
     """The id of what `parts` name; each is hashed with its length, so no two lists make one id."""
@@ -201,7 +207,7 @@ def prowler_identity(check: str, account: str, region: str, resource: str) -> by
     return identity("prowler", check, account, GLOBAL, ":".join(fields))
 
 
-def repository_identity(target: str, *parts: str) -> bytes:
+def identity_in_repository(target: str, *parts: str) -> bytes:
     """Of what was found in a repository; `parts` begin with the scanner and the kind of thing."""
     return identity("repository", target, *parts)
 
@@ -212,8 +218,24 @@ def account_of(target: str) -> str:
 
 
 def repository_of(target: str) -> str:
-    """The repository that a target is; empty for others."""
-    return target.removeprefix("repo:") if target.startswith("repo:") else ""
+    """The repository that a target is, whatever its ref; empty for others."""
+    return target.removeprefix("repo:").partition("@")[0] if target.startswith("repo:") else ""
+
+
+def ref_of(target: str) -> str:
+    """The ref that a target is; empty for a default branch, and for others than repositories."""
+    return target.partition("@")[2] if target.startswith("repo:") else ""
+
+
+def name_of(target: str) -> str:
+    """A target as people know it: an account's id, a repository's, and behind that `@` and a ref."""
+    return target.partition(":")[2]
+
+
+def arguments_of(target: str) -> str:
+    """A target as our commands take it, to be copied into a shell: `github.com/acme/shop --ref v1.2`."""
+    ref = ref_of(target)
+    return f"{repository_of(target)} --ref {shlex.quote(ref)}" if ref else name_of(target)
 
 
 def service_of(check: str) -> str:

@@ -23,7 +23,7 @@ from glovebox.findings.model import (
     Place,
     Severity,
     Status,
-    repository_identity,
+    identity_in_repository,
 )
 from glovebox.findings.packages import MAX_COMPONENTS, Component, Components
 from glovebox.findings.report import Refusal, Refusals, RefusedItemError
@@ -204,7 +204,7 @@ class RepositoryReport:
             return
         self.statuses[Status.FAIL] += 1
         self._note_text(line)
-        key = repository_identity(self._target, *identity_of(line, path, service))
+        key = identity_in_repository(self._target, *identity_of(line, path, service))
         place = Place(shown_path(path), getattr(line, "line", 0))
         line = slim(line, place.path)
         known = self._drafts.get(key)

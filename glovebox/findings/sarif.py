@@ -6,7 +6,7 @@ Rules and results are those of OASIS's standard; limits and what must be there a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from glovebox.findings.export import moment
 from glovebox.findings.model import CheckText, Finding, Place, Severity, State
 from glovebox.findings.services import (
     KINGFISHER,
+    SERVICES,
     TRIVY_LICENSE,
     TRIVY_MISCONFIGURATION,
     TRIVY_SECRET,
@@ -23,6 +24,7 @@ from glovebox.findings.services import (
     TRUFFLEHOG,
     scanner_of,
 )
+from glovebox.scans.repositories import RepositoryScanner
 from glovebox.text import clean
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -37,6 +39,11 @@ _NAMES: Final = {
     TRIVY_LICENSE: "Trivy licenses",
     TRUFFLEHOG: "TruffleHog",
     KINGFISHER: "Kingfisher",
+}
+_PAGES: Final[Mapping[RepositoryScanner | None, str]] = {
+    "trivy": "https://trivy.dev/",
+    "trufflehog": "https://github.com/trufflesecurity/trufflehog",
+    "kingfisher": "https://github.com/mongodb/kingfisher",
 }
 _TAGS: Final = {
     TRIVY_VULNERABILITY: "vulnerability",
@@ -59,9 +66,21 @@ _MARKS: Final = str.maketrans({"\\": "\\\\", "[": "\\[", "]": "\\]", "{": "{{", 
 _Json = dict[str, object]
 
 
-def sarif(findings: Iterable[Finding], repository: str, commits: Mapping[str, str]) -> Iterator[bytes]:
-    """One log.  `commits`: what each scanner looked at last; the findings are one repository's."""
-    services: dict[str, list[Finding]] = {}
+def sarif(
+    findings: Iterable[Finding],
+    repository: str,
+    commits: Mapping[str, str],
+    only: Collection[str] | None = None,
+) -> Iterator[bytes]:
+    """One log.  `commits`: what each scanner looked at last; the findings are one repository's.
+
+    What those scanners look for (`only`: of that) has a run also where nothing was found: code scanning takes
+    in no log without runs, and closes its alerts by a run that has them no more.
+    """
+    looked_for = (service for scanner, of in SERVICES.items() if scanner in commits for service in of)
+    services: dict[str, list[Finding]] = {
+        service: [] for service in looked_for if only is None or service in only
+    }
     omitted: dict[str, int] = {}
     for finding in findings:
         among = services.setdefault(finding.service, [])
@@ -91,14 +110,15 @@ def _run(service: str, findings: list[Finding], repository: str, commit: str, om
     provenance: _Json = {"repositoryUri": f"https://{repository}"}
     if commit:
         provenance["revisionId"] = commit
+    driver: _Json = {
+        "name": _NAMES.get(service, service),
+        "rules": [_rule(each) for each in gravest.values()],
+    }
+    page = _PAGES.get(scanner_of(service))
+    if page:
+        driver["informationUri"] = page
     run: _Json = {
-        "tool": {
-            "driver": {
-                "name": _NAMES.get(service, service),
-                "informationUri": f"https://{repository}",
-                "rules": [_rule(each) for each in gravest.values()],
-            }
-        },
+        "tool": {"driver": driver},
         # What tells the runs of one file apart.
         "automationDetails": {"id": f"glovebox/{service}/"},
         "originalUriBaseIds": {_ROOT: {"description": {"text": "The repository's root."}}},
@@ -167,7 +187,7 @@ def _location(place: Place) -> _Json:
     """Code scanning shows what has a line; a file as a whole is shown at its begin."""
     return {
         "physicalLocation": {
-            "artifactLocation": {"uri": quote(place.path or ".", safe="/"), "uriBaseId": _ROOT},
+            "artifactLocation": {"uri": quote(place.path.lstrip("/") or ".", safe="/"), "uriBaseId": _ROOT},
             "region": {"startLine": max(place.line, 1)},
         }
     }

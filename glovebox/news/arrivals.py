@@ -11,12 +11,13 @@ from msgspec import Struct
 
 from glovebox.findings.ledger import Hold
 from glovebox.findings.life import Step
-from glovebox.findings.model import Finding, Severity, State
+from glovebox.findings.model import Finding, Severity, State, account_of, name_of, repository_of
 from glovebox.findings.store import FindingStore
 from glovebox.registry.model import Account, Repository, Team
 from glovebox.registry.owners import OwnerRule, Subject, owner_of
 from glovebox.registry.scannable import Target
 from glovebox.registry.store import RegistryStore
+from glovebox.scans.repositories import target_of
 
 MAX_SHOWN: Final = 30
 """Findings that a message names, the gravest; the command line has them all."""
@@ -27,7 +28,7 @@ class Arrivals(Struct, frozen=True, kw_only=True):
     """What a run brought in one target, by severity."""
 
     target: str
-    """As findings name it: `aws:111122223333`, `repo:github.com/acme/shop`."""
+    """As findings name it: `aws:111122223333`, `repo:github.com/acme/shop`, and `@v1.2` behind it."""
     name: str
     """For people."""
     team: str
@@ -75,18 +76,19 @@ class Owners:
         )
 
     def named(self, target: str) -> str:
-        """As people know it: a repository by its id, an account by its number and what it is called."""
+        """As people know it: a repository by its id and ref, an account by its number and its name."""
         known = self._known.get(target)
-        name = target.partition(":")[2]
+        name = name_of(target)
         return f"{name} ({known.name})" if isinstance(known, Account) and known.name else name
 
     def team(self, target: str) -> str:
-        known = self._known.get(target)
-        kind, _, name = target.partition(":")
+        """Of a repository that of its default branch, whatever the ref."""
+        repository = repository_of(target)
+        known = self._known.get(target_of(repository) if repository else target)
         if known is not None:
             subject = Subject.of(known)
         else:
-            subject = Subject(repository=name) if kind == "repo" else Subject(account=name)
+            subject = Subject(repository=repository, account=account_of(target))
         return owner_of(subject, self._rules, self._teams).team
 
 

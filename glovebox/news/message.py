@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from glovebox.findings.model import Finding, Severity
+from glovebox.findings.model import Finding, Severity, arguments_of, name_of
 from glovebox.news.arrivals import Arrivals, Held, News, Owners
 from glovebox.scans.model import RunKind, ScanState
 from glovebox.scans.state import Run, Scan
@@ -112,22 +112,21 @@ def _looked_at(scan: Scan) -> Iterator[str]:
         yield from scan.account.regions
     if scan.repository is not None:
         yield scan.repository.scanner
-        yield from filter(None, [scan.repository.ref])
     if scan.snapshot is not None:
         yield scan.snapshot.commit[:COMMIT_SHOWN]
 
 
 def _held(one: Held, owners: Owners) -> str:
-    name = one.target.partition(":")[2]
+    target = _words(arguments_of(one.target))
     return (
         f"{_words(owners.named(one.target))}: {one.count:,} findings. {_words(one.hold.reason)} "
-        f"To decide: glovebox findings release {name}, or dismiss {name}."
+        f"To decide: glovebox findings release {target}, or dismiss {target}."
     )
 
 
 def _finding(one: Finding) -> str:
     title = _words(one.text.title) if one.text else ""
-    where = f"{one.account}, {one.region}" if one.account else one.repository
+    where = f"{one.account}, {one.region}" if one.account else _words(name_of(one.target))
     found = f"{one.severity.name.lower()} {one.state.value}: {one.check}, {_words(one.resource)} ({where})"
     return f"{found}: {title}" if title else found
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from glovebox.errors import ConflictError, InputError, NotFoundError
-from glovebox.findings.model import Acceptance
+from glovebox.findings.model import Acceptance, repository_of
 from glovebox.registry.importing import (
     ImportPlan,
     Member,
@@ -180,10 +180,8 @@ class Registry:
         before = self._stored_team(name)
         users = [f"account {each.id}" for each in self.accounts() if each.team == name]
         rules = self.rules()
-        for each in self.repositories():
-            # Also by what its CODEOWNERS or a topic says; what a rule gives is named by the rule.
-            owner = owner_of(Subject.of(each), rules, {name})
-            users += [f"repository {each.id}"] if owner.team == name and owner.rule is None else []
+        # What CODEOWNERS or a topic says does not count: whoever may push would keep a team on record by it.
+        users += [f"repository {each.id}" for each in self.repositories() if each.team == name]
         users += [f"rule {each.name}" for each in rules if each.team == name]
         if users:
             more = f" and {len(users) - _NAMED:,} more" if len(users) > _NAMED else ""
@@ -220,8 +218,9 @@ class Registry:
 
     def owner_of_target(self, target: str) -> Ownership:
         """Of an account's id, or of a target as findings name it.  Raises NotFoundError."""
-        if target.startswith("repo:"):
-            return self.owner(Subject.of(self.repository(target.removeprefix("repo:"))))
+        repository = repository_of(target)
+        if repository:
+            return self.owner(Subject.of(self.repository(repository)))
         return self.owner(Subject.of(self.account(target.removeprefix("aws:"))))
 
     # ------------------------------------------------------------ acceptances

@@ -64,9 +64,9 @@ CANARY_KEY, CANARY_DOCKERFILE, CANARY_LOCK = "key.pem", "Dockerfile", "package-l
 CANARY_FILES: Final = (CANARY_KEY, CANARY_DOCKERFILE, CANARY_LOCK)
 """A private key that is new each time, an image that runs as root, a package with known vulnerabilities."""
 
-GapKind = Literal["export-ignored", "submodule", "lfs", "uncompared"]
+GapKind = Literal["export-ignored", "submodule", "lfs", "rewritten", "uncompared"]
 """Left out of archives by `.gitattributes`; another repository's commit; a pointer where the content should
-be; or a tree that the host cut off, so that nobody knows."""
+be; other content than the commit's; or a tree that the host cut off, so that nobody knows."""
 
 
 class _Message(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -83,7 +83,7 @@ class RepositoryTarget(_Message, frozen=True, kw_only=True):
     @property
     def target(self) -> str:
         """Its name among findings."""
-        return target_of(self.repository)
+        return target_of(self.repository, self.ref)
 
 
 class Gap(_Message, frozen=True, kw_only=True):
@@ -161,6 +161,9 @@ class RepositoryScanRequest(_Message, frozen=True, kw_only=True):
     files: Annotated[int, Meta(ge=0, le=MAX_FILES)]
 
 
-def target_of(repository: str) -> str:
-    """A repository's name among findings."""
-    return f"repo:{repository}"
+def target_of(repository: str, ref: str = "") -> str:
+    """A repository's name among findings, or that of another ref than its default branch.
+
+    No id of a repository holds an `@`, so the first one begins the ref, whatever that holds.
+    """
+    return f"repo:{repository}@{ref}" if ref else f"repo:{repository}"

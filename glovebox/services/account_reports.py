@@ -32,8 +32,8 @@ FIXES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class AccountSubject:
-    """`glovebox.services.recorded_reports.Subject` of an account, or of a shard of it."""
+class ReportedAccount:
+    """`glovebox.services.recorded_reports.Reported` of an account, or of a shard of it."""
 
     account: AccountTarget
 

@@ -18,10 +18,10 @@ from glovebox.scans.changing import change
 from glovebox.scans.model import MANIFEST_FILE, MAX_ATTEMPTS, SCAN_ID, run_id_of
 from glovebox.scans.ports import Clock, Results, ScanStore
 from glovebox.scans.state import Scan, given_up, ingesting
-from glovebox.services.account_reports import AccountSubject
+from glovebox.services.account_reports import ReportedAccount
 from glovebox.services.events import S3Object, created_object, is_daily
 from glovebox.services.recorded_reports import RecordedReports
-from glovebox.services.repository_reports import RepositorySubject
+from glovebox.services.repository_reports import ReportedRepository
 from glovebox.services.site_reports import SiteReports
 from glovebox.services.uploaded import Claim, manifest_of
 
@@ -63,9 +63,9 @@ class Ingest:
 
     def _take(self, claim: Claim) -> None:
         if claim.scan.repository is not None:
-            self.findings.take(claim, RepositorySubject.of(claim.scan))
+            self.findings.take(claim, ReportedRepository.of(claim.scan))
         elif claim.scan.account is not None:
-            self.findings.take(claim, AccountSubject(claim.scan.account))
+            self.findings.take(claim, ReportedAccount(claim.scan.account))
         else:
             self.sites.take(claim)
 

@@ -14,6 +14,7 @@ import msgspec
 from glovebox import log
 from glovebox.dates import iso
 from glovebox.errors import ConflictError
+from glovebox.findings.model import name_of
 from glovebox.scans.model import RUN_SORT_KEY, RunState, ScanState
 from glovebox.scans.ports import Clock, ScanStore
 from glovebox.scans.state import Run, Scan, bounded
@@ -138,7 +139,7 @@ def closed_targets(run: Run, scans: Sequence[Scan], now: str) -> Run:
     one does; a run of which no scan has a report has failed, and one without any scan has not.
     """
     states = {scan.state for scan in scans}
-    missing = sorted({scan.target.partition(":")[2] for scan in scans if scan.state in NO_REPORT})
+    missing = sorted({name_of(scan.target) for scan in scans if scan.state in NO_REPORT})
     if scans and states <= NO_REPORT:
         state = RunState.FAILED
     else:

@@ -68,7 +68,7 @@ class Trouble(Struct, frozen=True):
     sentence: str
 
 
-class Subject(Protocol):
+class Reported(Protocol):
     """What a scan is about, as far as its report's reading and judging need it."""
 
     @property
@@ -111,30 +111,30 @@ class RecordedReports:
     clock: Clock
     sleep: Callable[[float], None] = time.sleep
 
-    def take(self, claim: Claim, subject: Subject) -> None:
+    def take(self, claim: Claim, about: Reported) -> None:
         """Record what the report changes, and end the scan.
 
         Raises RejectedReportError where there is no report that can be believed, ConflictError where others
         commit faster, time and again.
         """
         scan = claim.scan
-        told = recorded(self.findings, subject.target, scan.scan_id)
+        told = recorded(self.findings, about.target, scan.scan_id)
         report = None
         # A record may also be of a former attempt, whose ingest died before it could say so.
         if told is None or claim.manifest.report_uploaded:
             report = report_of(self.results, claim, scan.report_kind)
-            told = told or self._record(claim, subject, report)
+            told = told or self._record(claim, about, report)
         if told.quality is Quality.UNTRUSTED:
             # Said before the scan ends, so that a crash between the two says it twice and never not at all.
             log.error(
                 "scan untrusted",
                 scanId=scan.scan_id,
                 attempt=scan.attempt,
-                target=subject.target,
+                target=about.target,
                 reasons=told.reasons,
                 examples=told.examples,
             )
-        self._conclude(scan, subject, told, claim.manifest, report)
+        self._conclude(scan, about, told, claim.manifest, report)
 
     def end_acceptances(self) -> None:
         """Open again, in every target, what was accepted until today.
@@ -159,20 +159,20 @@ class RecordedReports:
 
     # ------------------------------------------------------------ reading
 
-    def _record(self, claim: Claim, subject: Subject, report: Uploaded) -> ScanRecord:
+    def _record(self, claim: Claim, about: Reported, report: Uploaded) -> ScanRecord:
         scan, manifest = claim.scan, claim.manifest
-        found = self._read(claim, subject, report)
-        troubles = [each.sentence for each in subject.troubles(manifest)]
+        found = self._read(claim, about, report)
+        troubles = [each.sentence for each in about.troubles(manifest)]
         if found.counted not in (None, manifest.report_lines):
             troubles.append(
                 f"The manifest counts {manifest.report_lines:,} items, the report has {found.counted:,}."
             )
         verdict = judge(
             found,
-            coverage=subject.coverage,
-            canaries=subject.canaries(manifest),
+            coverage=about.coverage,
+            canaries=about.canaries(manifest),
             troubles=troubles,
-            notes=subject.notes(found),
+            notes=about.notes(found),
         )
         if _wants_another(claim, found):
             raise RejectedReportError(_sentence(verdict.reasons))
@@ -183,30 +183,30 @@ class RecordedReports:
             report_version=report.version.version_id,
         )
         change(self.store, scan.scan_id, begun)
-        return self._recorded(scan, subject, verdict, found)
+        return self._recorded(scan, about, verdict, found)
 
-    def _read(self, claim: Claim, subject: Subject, report: Uploaded) -> Report:
-        size = subject.max_report_bytes
+    def _read(self, claim: Claim, about: Reported, report: Uploaded) -> Report:
+        size = about.max_report_bytes
         with (
             believed(self.results, report.key, report.version, claim.manifest, max_bytes=size) as file,
             mapped(file) as data,
         ):
-            return subject.read(data)
+            return about.read(data)
 
-    def _recorded(self, scan: Scan, subject: Subject, verdict: Judgement, found: Report) -> ScanRecord:
+    def _recorded(self, scan: Scan, about: Reported, verdict: Judgement, found: Report) -> ScanRecord:
         """Its record.  Raises ConflictError after the last wait."""
         for wait in (*CONFLICT_WAITS, None):
             try:
                 return record(
                     self.findings,
-                    subject.target,
+                    about.target,
                     verdict,
                     scan_id=scan.scan_id,
                     at=int(datetime.fromisoformat(scan.requested_at).timestamp()),
-                    coverage=subject.coverage,
+                    coverage=about.coverage,
                     now=int(self.clock().timestamp()),
                     report=found,
-                    source=subject.source,
+                    source=about.source,
                 )
             except ConflictError:
                 if wait is None:
@@ -217,7 +217,7 @@ class RecordedReports:
     # ------------------------------------------------------------ concluding
 
     def _conclude(
-        self, scan: Scan, subject: Subject, told: ScanRecord, manifest: Manifest, report: Uploaded | None
+        self, scan: Scan, about: Reported, told: ScanRecord, manifest: Manifest, report: Uploaded | None
     ) -> None:
         def ended(found: Scan) -> Scan:
             now = self.clock()
@@ -232,7 +232,7 @@ class RecordedReports:
             state, reason = _STATES[told.quality], _sentence(told.reasons) or None
             return replace(
                 finished(with_counts, state=state, now=now, reason=reason),
-                failure=_failure(told, manifest, subject),
+                failure=_failure(told, manifest, about),
             )
 
         conclude(
@@ -278,19 +278,19 @@ def _wants_another(claim: Claim, found: Report) -> bool:
     return nothing and claim.manifest.scanner_exit != 0 and claim.scan.attempt < MAX_ATTEMPTS
 
 
-def _failure(told: ScanRecord, manifest: Manifest, subject: Subject) -> ScanFailure | None:
+def _failure(told: ScanRecord, manifest: Manifest, about: Reported) -> ScanFailure | None:
     """The gravest of what is wrong; `None` where nothing is."""
-    name = _failure_class(told, manifest, subject)
-    return None if name is None else ScanFailure(failure_class=name, fix=subject.fixes[name])
+    name = _failure_class(told, manifest, about)
+    return None if name is None else ScanFailure(failure_class=name, fix=about.fixes[name])
 
 
-def _failure_class(told: ScanRecord, manifest: Manifest, subject: Subject) -> str | None:
+def _failure_class(told: ScanRecord, manifest: Manifest, about: Reported) -> str | None:
     held = FINDINGS_HELD if Step.HELD.value in told.steps else None
     if told.quality is Quality.COMPLETE:
         return held
     if told.quality is Quality.UNTRUSTED:
         return "report_foreign" if told.foreign else "canary_missed"
-    classes = [each.failure_class for each in subject.troubles(manifest)]
+    classes = [each.failure_class for each in about.troubles(manifest)]
     # A damaged report is what is left where nothing says more.
     told_of = next((each for each in classes if each != REPORT_DAMAGED), None)
     return told_of or held or REPORT_DAMAGED

@@ -39,13 +39,14 @@ FIXES: Final = {
     "scanner_errors": "Look at the scanner's log in the manifest, then scan again.",
     "database_missing": "See that Trivy's image was built with its database, then scan again.",
     "database_stale": "See why the database was not baked into Trivy's image for two days, then scan again.",
-    "snapshot_incomplete": "See which files the archive lacks: glovebox scan show. Take export-ignore out of "
-    ".gitattributes, and put submodules on record as repositories of their own.",
+    "snapshot_incomplete": "See which files the archive lacks: glovebox scan show RUN --json. Take "
+    "export-ignore out of .gitattributes, and put submodules on record as repositories of their own.",
 }
 _GAPS: Final[Mapping[GapKind, str]] = {
     "export-ignored": "left out by export-ignore",
     "submodule": "in submodules",
     "lfs": "in LFS",
+    "rewritten": "not as in the commit",
     "uncompared": "not compared, as the host cut the tree off",
 }
 _NAMES: Final[Mapping[RepositoryScanner, str]] = {
@@ -56,15 +57,15 @@ _NAMES: Final[Mapping[RepositoryScanner, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class RepositorySubject:
-    """`glovebox.services.recorded_reports.Subject` of a repository that one scanner looked at."""
+class ReportedRepository:
+    """`glovebox.services.recorded_reports.Reported` of a repository that one scanner looked at."""
 
     repository: RepositoryTarget
     snapshot: Snapshot
     requested_at: datetime
 
     @classmethod
-    def of(cls, scan: Scan) -> RepositorySubject:
+    def of(cls, scan: Scan) -> ReportedRepository:
         """Raises RejectedReportError where nobody knows what the scanner was shown."""
         assert scan.repository is not None  # noqa: S101 - the caller asks for the kind
         if scan.snapshot is None:

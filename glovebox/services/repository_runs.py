@@ -48,11 +48,18 @@ class RepositoryRuns:
     snapshots: Snapshots
 
     def plan(self, wanted: Repositories, ref: str = "") -> Plan:
-        """One scan a repository and scanner.  Raises InputError for more than a run holds."""
+        """One scan a repository and scanner.  Raises InputError for more than a run holds.
+
+        The default branch is asked for as such where it is named, or its findings would be kept twice.
+        """
         on_record = (each.entry for each in self.registry.all(Repository))
         repositories, refused = sort_out_repositories(wanted, on_record)
         shards = [
-            Shard(repository=RepositoryTarget(repository=each.id, scanner=scanner, ref=ref))
+            Shard(
+                repository=RepositoryTarget(
+                    repository=each.id, scanner=scanner, ref="" if ref == each.default_branch else ref
+                )
+            )
             for each in repositories
             for scanner in sorted(set(each.scanners or self.scanners))
         ]

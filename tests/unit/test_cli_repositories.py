@@ -8,28 +8,20 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec.structs import replace
 
 from glovebox.cli.exit_codes import BAD_INPUT, INCOMPLETE, OK, REFUSED
 from glovebox.registry.hosted import Unusable
 from glovebox.registry.model import Account, Disabled, Team
 from glovebox.registry.order import MAX_TARGETS, Refused, RepositoriesOrder
 from glovebox.scans.model import ScanState
+from glovebox.scans.repositories import Gap
 from glovebox.services.repository_sync import ChangedRepository, Synced
-from tests.deployment import RUN, Command, FakeRemote, commands, connected, start_repositories
+from tests.deployment import RUN, Command, FakeRemote, start_repositories
 from tests.prowler import ACCOUNT
 from tests.registry import repository
 
 SHOP, TOOLS = "github.com/acme/shop", "github.com/acme/tools"
-
-
-@pytest.fixture
-def there(monkeypatch: pytest.MonkeyPatch) -> FakeRemote:
-    return connected(monkeypatch)
-
-
-@pytest.fixture
-def run(capsysbinary: pytest.CaptureFixture[bytes]) -> Command:
-    return commands(capsysbinary)
 
 
 # ---------------------------------------------------------------- targets
@@ -140,6 +132,7 @@ def test_a_sync_says_what_changed(there: FakeRemote, run: Command) -> None:
     )
     code, out, said = run("targets", "sync")
     assert code == OK
+    assert said.index("up to five minutes") < said.index("1 added"), "nobody waits without a word"
     assert all(text in out for text in (SHOP, TOOLS, "topics, private", "disabled, kept", "It has no name."))
     assert "1 added, 1 changed, 1 vanished, 1 left out, 7 as they were." in said
     told = json.loads(run("targets", "sync", "--force", "--json")[1])
@@ -200,9 +193,23 @@ def test_a_run_is_shown_with_what_it_refused(there: FakeRemote, run: Command) ->
     code, out, said = run("scan", "show", RUN)
     assert code == OK
     assert f"{TOOLS} is not scanned: it is disabled." in said
-    assert f"{SHOP} (trivy)" in out
+    assert f"{SHOP}@main (trivy)" in out
     told = json.loads(run("scan", "show", RUN, "--json")[1])
     assert told["refused"] == [{"repository": TOOLS, "reason": "it is disabled."}]
+
+
+def test_a_scan_that_is_not_whole_is_shown_with_all_that_its_snapshot_lacks(
+    there: FakeRemote, run: Command
+) -> None:
+    start_repositories(there.scans, (SHOP,))
+    [(scan_id, scan)] = there.scans.all_scans.items()
+    assert scan.snapshot is not None
+    gaps = [Gap(kind="lfs", path=f"art/{number}.psd") for number in range(9)]
+    lacking = replace(scan.snapshot, gaps=gaps, gap_counts={"lfs": 12})
+    there.scans.all_scans[scan_id] = replace(scan, snapshot=lacking)
+    [told] = json.loads(run("scan", "show", RUN, "--json")[1])["scans"]
+    assert told["gaps"] == [{"kind": "lfs", "path": f"art/{number}.psd"} for number in range(9)]
+    assert told["gapCounts"] == {"lfs": 12}
 
 
 # ---------------------------------------------------------------- the App

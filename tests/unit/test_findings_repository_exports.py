@@ -231,8 +231,23 @@ def test_beyond_the_limit_the_rest_is_left_out_and_that_is_said(monkeypatch: pyt
     assert note["message"]["text"] == "3 less severe findings are left out: a run has at most 2."
 
 
-def test_no_findings_are_a_log_without_runs() -> None:
-    assert as_sarif()["runs"] == []
+def test_a_scanner_that_found_nothing_has_its_runs_all_the_same() -> None:
+    runs = as_sarif(FINDING, commits={"trivy": COMMIT, "kingfisher": COMMIT})["runs"]
+    results = {run["automationDetails"]["id"]: len(run["results"]) for run in runs}
+    assert results == {
+        "glovebox/kingfisher/": 0,
+        "glovebox/trivy-license/": 0,
+        "glovebox/trivy-misconfiguration/": 0,
+        "glovebox/trivy-secret/": 0,
+        "glovebox/trivy-vulnerability/": 1,
+    }
+
+
+def test_a_tool_is_its_scanner_and_not_what_was_scanned() -> None:
+    runs = as_sarif(commits=dict.fromkeys(SERVICES, COMMIT))["runs"]
+    pages = {run["tool"]["driver"]["informationUri"] for run in runs}
+    assert len(pages) == len(SERVICES)
+    assert not any(REPOSITORY in page for page in pages)
 
 
 # ---------------------------------------------------------------- CycloneDX

@@ -83,6 +83,14 @@ def test_the_scanners_of_a_repository_ask_for_one_and_the_same_snapshot(flow: Fl
     assert {each.repository.ref for each in scans_of(flow, answer) if each.repository} == {"v1.2"}
 
 
+def test_the_default_branch_by_its_name_is_the_default_branch(flow: Flow) -> None:
+    flow.targets.put(repository("trunk", default_branch="trunk"), revision=0)
+    answer = order(flow, "github.com/acme/trunk", SHOP, ref="trunk")
+    refs = {each.target for each in scans_of(flow, answer)}
+    assert refs == {"repo:github.com/acme/trunk", f"repo:{SHOP}@trunk"}
+    assert {each.ref for each in flow.snapshots.orders if each.repository != SHOP} == {""}
+
+
 def test_the_task_is_told_what_to_unpack_and_where_it_is_and_nothing_else(flow: Flow) -> None:
     scan = one_scan(flow)
     request = msgspec.json.decode(hand_off_of(flow, scan, "request.json"), type=RepositoryScanRequest)

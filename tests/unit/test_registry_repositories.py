@@ -65,11 +65,15 @@ def test_a_team_must_be_on_record_before_it_owns(ours: Registry) -> None:
         ours.change_repository(SHOP, team="nobody")
 
 
-@pytest.mark.parametrize(
-    "values", [{"team": "payments"}, {"codeowners": ("@acme/payments",)}, {"topics": ("team-payments",)}]
-)
-def test_a_team_stays_while_a_repository_is_its_own(ours: Registry, values: dict[str, object]) -> None:
+@pytest.mark.parametrize("values", [{"codeowners": ("@acme/payments",)}, {"topics": ("team-payments",)}])
+def test_whoever_may_push_keeps_no_team_on_record(ours: Registry, values: dict[str, object]) -> None:
     ours.add_repository(repository(**values))
+    ours.remove_team("payments")
+    assert of(ours, **values).team == ""
+
+
+def test_a_team_stays_while_a_repository_is_its_own(ours: Registry) -> None:
+    ours.add_repository(repository(team="payments"))
     with pytest.raises(ConflictError, match=f"still owns: repository {SHOP}"):
         ours.remove_team("payments")
     ours.change_repository(SHOP, team="platform")
@@ -121,6 +125,7 @@ def test_each_source_of_an_owner_goes_before_the_next_and_says_which_it_is(ours:
         (("@ana", "ana@acme.example", "@acme/platform", "@acme/payments"), "platform"),
         (("@acme/strangers", "@acme/payments"), "payments"),
         (("@payments",), ""),
+        (("@strangers/payments", "@shop/payments", "@github.com/payments"), ""),
         (("payments",), ""),
         (("payments@acme.example",), ""),
         (("@acme/strangers",), ""),
@@ -170,7 +175,7 @@ def test_a_name_with_its_host_is_as_good_as_one_without(ours: Registry) -> None:
 
 def test_an_acceptance_lasts_as_long_as_the_owner_of_the_repository_allows(ours: Registry) -> None:
     ours.add_repository(repository(codeowners=("@acme/payments",)))
-    for target, days in ((f"repo:{SHOP}", 30), ("repo:github.com/acme/gone", 90)):
+    for target, days in ((f"repo:{SHOP}", 30), (f"repo:{SHOP}@v1", 30), ("repo:github.com/acme/gone", 90)):
         for more, fine in ((0, True), (1, False)):
             accepted = Acceptance(reason="r", owner="o", until=NOW + days * DAY + more)
             if fine:

@@ -64,6 +64,21 @@ def snapshotted(flow: Flow, scanner: Any, **changed: object) -> Scan:
     return flow.store.scan(scan.scan_id)
 
 
+# ---------------------------------------------------------------- other refs
+
+
+def test_a_scan_of_another_ref_neither_resolves_nor_opens_what_the_default_branch_has(flow: Flow) -> None:
+    scanned(flow, "trivy", vulnerability(1), package())
+    flow.clock.pass_seconds(DAY)
+    after = scanned(flow, "trivy", vulnerability(2), package("left-pad"), ref="v1.2")
+    assert (after.target, after.counts) == (f"{TARGET}@v1.2", {"new": 1})
+    assert states(flow) == {"new": 1}
+    assert [each.name for each in flow.findings.components(TARGET)] == ["lodash"]
+    assert [each.name for each in flow.findings.components(after.target)] == ["left-pad"]
+    flow.clock.pass_seconds(DAY)
+    assert scanned(flow, "trivy", vulnerability(1), package()).counts == {}
+
+
 # ---------------------------------------------------------------- how a scan ends
 
 

@@ -116,6 +116,16 @@ def test_scans_that_are_not_whole_are_told_first_with_reason_owner_and_fix(flow:
     assert f"{SHOP}, payments, trivy, {'c' * 12}: Not all of it is there." in body
 
 
+def test_another_ref_is_told_by_its_name_and_is_its_repositorys_owners(flow: Flow) -> None:
+    run_id = flow.launch.handle({"repositories": [SHOP], "ref": "v1.2"}).run_id
+    [scan] = flow.store.scans(run_id)
+    found(flow, scan, Severity.HIGH, state=ScanState.UNTRUSTED)
+    body = closed(flow, run_id)
+    assert f"{SHOP}@v1.2, payments, trivy, {'c' * 12}: " in body
+    assert f"payments: 1 (1 high) new\n    {SHOP}@v1.2: 1 (1 high) new" in body
+    assert f"high new: DS-0002, Dockerfile.0 ({SHOP}@v1.2)" in body
+
+
 def test_a_run_of_which_no_repository_could_be_had_has_failed(flow: Flow) -> None:
     flow.snapshots.answers = [no_snapshot(), no_snapshot()]
     run_id, _ = ordered(flow, SHOP, BANK)
