@@ -146,6 +146,7 @@ def _take(place: Path) -> Taken:
     answer = service.take(SnapshotOrder(run_id="bench", repository=REPOSITORY))
     seconds = time.perf_counter() - began
     assert answer.snapshot is not None, answer.failure
+    assert not answer.snapshot.gap_counts
     return Taken(seconds, answer.snapshot.size, answer.snapshot.files)
 
 
@@ -184,16 +185,27 @@ def _serve(size: int) -> None:
             sys.stdin.read()
 
 
+@dataclass(frozen=True)
+class Packed(Leaf):
+    """Only its name is kept."""
+
+    named: tuple[str, int] = ("", 0)
+
+    @property
+    def blob(self) -> tuple[str, int]:
+        return self.named
+
+
 @dataclass(frozen=True, kw_only=True)
 class Large(HostedRepository):
     """Packed before anybody asks for it."""
 
     size: int
     packed: IO[bytes]
-    names: list[str] = field(default_factory=list)
+    leaves: dict[str, Leaf] = field(default_factory=dict)
 
     def tree(self) -> dict[str, Leaf]:
-        return dict.fromkeys(self.names, Leaf("100644"))
+        return self.leaves
 
     def commit(self) -> str:
         return COMMIT
@@ -222,7 +234,7 @@ class Large(HostedRepository):
             body = body or noise.randbytes(FILE)
             info.size = len(body)
             put(info, body)
-            self.names.append(name)
+            self.leaves[name] = Packed("100644", named=Leaf("100644", body).blob)
             number += 1
         self.packed.write(packer.compress(bytes(1_024)) + packer.flush())
         self.packed.flush()

@@ -23,11 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from msgspec import Struct
 from requests import Response
 
-from glovebox.adapters.github_http import Http
+from glovebox import log
+from glovebox.adapters.github_http import Http, TooLongError
 from glovebox.registry.codeowners import PLACES, owners_of_all
 from glovebox.scans.repositories import Commit
 from glovebox.snapshots.errors import SnapshotError
-from glovebox.snapshots.ports import HostRepository, Tree
+from glovebox.snapshots.ports import Blob, HostRepository, Tree
 
 JWT_SECONDS: Final = 540
 """GitHub takes ten minutes at most, counted from its own clock."""
@@ -82,6 +83,8 @@ class _Entry(Struct):
     path: str
     mode: str
     type: str
+    sha: Commit
+    size: int = 0
 
 
 class _Tree(Struct):
@@ -95,6 +98,10 @@ class AppCredentials:
 
     app_id: str
     private_key: str = field(repr=False)
+
+
+class _UninstalledError(SnapshotError):
+    """There is no such installation, or it may not read."""
 
 
 class GitHub:
@@ -122,18 +129,23 @@ class GitHub:
             raise SnapshotError("repository_gone", f"{repository} is of another host than {self._host}.")
         http = self._http.anew()
         asked = {"repository_ids": [number]} if number else {"repositories": [name.partition("/")[2]]}
-        installation = installation or self._installation(http, name)
-        token = self._token(http, installation, asked)
-        named = token.repositories or []
-        if len(named) != 1 or token.permissions.keys() - PERMISSIONS.keys() or _writes(token.permissions):
-            raise SnapshotError("access_denied", "The host gives a wider right than was asked for.")
-        if named[0].full_name.lower() != name:
-            raise _renamed(repository, f"{self._host}/{named[0].full_name.lower()}")
-        opened = GitHubRepository(http, token.token, self._host, name)
         try:
-            yield opened
+            token = self._token(http, installation or self._installation(http, name), asked)
+        except _UninstalledError:
+            if not installation:
+                raise
+            # An App that was installed anew has another number, which the next sync puts on record.
+            token = self._token(http, self._installation(http, name), asked)
+        try:
+            named = token.repositories or []
+            if len(named) != 1:
+                raise _wider()
+            _require_narrow(token)
+            if named[0].full_name.lower() != name:
+                raise _renamed(repository, f"{self._host}/{named[0].full_name.lower()}")
+            yield GitHubRepository(http, token.token, self._host, name)
         finally:
-            opened.give_back()
+            _give_back(http, token.token)
 
     def repositories(self) -> Iterator[HostRepository]:
         http = self._http.anew()
@@ -143,14 +155,16 @@ class GitHub:
                 yield from self._installed(http, each.id)
 
     def _installed(self, http: Http, installation: int) -> Iterator[HostRepository]:
-        token = self._token(http, installation, {}).token
-        listed = self._paged(
-            http,
-            "/installation/repositories",
-            lambda: token,
-            lambda body: _decoded(body, _Installed).repositories,
-        )
+        right = self._token(http, installation, {})
+        token = right.token
         try:
+            _require_narrow(right)
+            listed = self._paged(
+                http,
+                "/installation/repositories",
+                lambda: token,
+                lambda body: _decoded(body, _Installed).repositories,
+            )
             with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
                 yield from pool.map(lambda each: self._told(http, token, installation, each), listed)
         finally:
@@ -216,7 +230,9 @@ class GitHub:
                 "repository_gone", "The repository is no longer among those of the installation."
             )
         if answer.status_code in (404, 422):
-            raise SnapshotError("access_denied", "The GitHub App is not installed there, or may not read.")
+            raise _UninstalledError(
+                "access_denied", "The GitHub App is not installed there, or may not read."
+            )
         _require_ok(answer, "a token")
         return _decoded(body, _Token)
 
@@ -266,7 +282,8 @@ class GitHubRepository:
         _require_ok(answer, "the tree")
         told = _decoded(body, _Tree)
         modes = {entry.path: entry.mode for entry in told.tree if entry.type != "tree"}
-        return Tree(modes, told.truncated)
+        blobs = {entry.path: Blob(entry.sha, entry.size) for entry in told.tree if entry.type == "blob"}
+        return Tree(modes, blobs, told.truncated)
 
     @contextmanager
     def archive(self, commit: str) -> Iterator[Iterator[bytes]]:
@@ -278,9 +295,6 @@ class GitHubRepository:
         with self._http.download(answer.headers.get("location", "")) as (status, pieces):
             _require_status(status, "the archive")
             yield pieces
-
-    def give_back(self) -> None:
-        _give_back(self._http, self._token)
 
     def _ask(
         self, path: str, *, most: int = _MAX_SMALL, accept: str = "application/vnd.github+json"
@@ -308,13 +322,27 @@ class GitHubRepository:
 
 
 def _owners(http: Http, token: str, name: str) -> tuple[str, ...]:
+    """None, and a word in the log, where the host does not give this one repository's.
+
+    Whoever may write to it brings that about, so it must not end the listing of all the others.
+    """
     for place in PLACES:
         path = f"/repos/{_quoted(name)}/contents/{place}"
-        answer, body = http.read("GET", path, token, _MAX_OWNERS, accept="application/vnd.github.raw+json")
+        try:
+            answer, body = http.read(
+                "GET", path, token, _MAX_OWNERS, accept="application/vnd.github.raw+json"
+            )
+        except TooLongError:
+            log.warning("owners not read", repository=name, reason="too long")
+            return ()
         if answer.status_code == 200:
             return owners_of_all(body)
-        if answer.status_code != 404:
+        if answer.status_code == 401:
+            # The right to all of them is gone.
             _require_ok(answer, "CODEOWNERS")
+        if answer.status_code != 404:
+            log.warning("owners not read", repository=name, reason=f"status {answer.status_code}")
+            return ()
     return ()
 
 
@@ -343,8 +371,15 @@ def _renamed(repository: str, to: str) -> SnapshotError:
     return SnapshotError("repository_renamed", f"{repository} is {where}.")
 
 
-def _writes(permissions: Mapping[str, str]) -> bool:
-    return any(value != "read" for value in permissions.values())
+def _require_narrow(token: _Token) -> None:
+    """Raises SnapshotError for a right to more than reading what was asked for."""
+    more = token.permissions.keys() - PERMISSIONS.keys()
+    if more or any(value != "read" for value in token.permissions.values()):
+        raise _wider()
+
+
+def _wider() -> SnapshotError:
+    return SnapshotError("access_denied", "The host gives a wider right than was asked for.")
 
 
 def _decoded(body: bytes, type_: type[T]) -> T:

@@ -30,6 +30,10 @@ _VERSION: Final = "2022-11-28"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
+class TooLongError(SnapshotError):
+    """An answer of more bytes than it may have."""
+
+
 class _Session(requests.Session):
     def get_redirect_target(self, resp: Response) -> str | None:
         """None: `requests` prepares the way to it, and reads the answer, where it must not follow."""
@@ -80,7 +84,7 @@ class Http:
     ) -> tuple[Response, bytes]:
         """The answer, whatever its status, and its body, of at most `most` bytes.
 
-        Raises SnapshotError (`rate_limited`, `host_unavailable`).
+        Raises SnapshotError (`rate_limited`, `host_unavailable`), and TooLongError, which is one.
         """
         headers = {
             "Accept": accept,
@@ -189,7 +193,7 @@ def _bounded(pieces: Iterator[bytes], most: int) -> Iterator[bytes]:
     for piece in pieces:
         most -= len(piece)
         if most < 0:
-            raise SnapshotError("host_unavailable", "The host's answer is too long.")
+            raise TooLongError("host_unavailable", "The host's answer is too long.")
         yield piece
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from glovebox import log
 from glovebox.adapters.aws import calling, error_code
 from glovebox.errors import UpstreamError
 from glovebox.scans.repositories import Snapshot
+from glovebox.snapshots.ports import RECORD
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -97,16 +99,26 @@ class S3Snapshots:
     def sweep(self, before: datetime) -> int:
         deleted = 0
         with calling("Sweeping snapshots"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=ALL
-            ):
-                for each in page.get("Contents", []):
-                    key, written = each.get("Key"), each.get("LastModified")
-                    if key and written and written < before:
+            # S3 lists by name, so that what is of one folder comes together.
+            for _, folder in groupby(self._written(), key=lambda each: each[0].rpartition("/")[0]):
+                written = dict(folder)
+                record = next((key for key in written if key.endswith(RECORD)), "")
+                since = {key: written.get(record, at) for key, at in written.items()}
+                # The record first: nobody shall be told of an archive that is gone.
+                for key in sorted(written, key=lambda key: key != record):
+                    if since[key] < before:
                         # One call a key: DeleteObjects would need a permission on the bucket itself.
                         self._client.delete_object(Bucket=self._bucket, Key=key)
                         deleted += 1
         return deleted
+
+    def _written(self) -> Iterator[tuple[str, datetime]]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=ALL)
+        for page in pages:
+            for each in page.get("Contents", []):
+                key, written = each.get("Key"), each.get("LastModified")
+                if key and written:
+                    yield key, written
 
 
 class _Upload:

@@ -74,6 +74,8 @@ class Faults:
     renamed: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     empty: set[str] = field(default_factory=set)
+    statuses: dict[str, int] = field(default_factory=dict)
+    """What requests are answered whose path begins so."""
     archives: dict[str, bytes] = field(default_factory=dict)
     """What is sent in the place of a repository's archive."""
     archives_at: str = ""
@@ -140,7 +142,7 @@ class LookAlike:
         """None: the connection is cut."""
         with self._lock:
             self.requests.append(request)
-            fault = self._fault()
+            fault = self._fault(request.path)
         if fault is not None:
             return fault if fault.status else None
         url = urlsplit(request.path)
@@ -151,8 +153,11 @@ class LookAlike:
         parts = [unquote(part) for part in url.path.removeprefix(self._prefix + "/").split("/")]
         return self._api(request, parts, parse_qs(url.query))
 
-    def _fault(self) -> Answer | None:
+    def _fault(self, path: str) -> Answer | None:
         faults = self.faults
+        for begin, status in faults.statuses.items():
+            if path.removeprefix(self._prefix).startswith(begin):
+                return Answer(status, {"message": "As told"})
         if faults.cut_connections:
             faults.cut_connections -= 1
             return Answer(0)
@@ -309,18 +314,21 @@ class LookAlike:
     def _tree(self, each: HostedRepository, commit: str) -> Answer:
         if commit != each.commit():
             return Answer(404, {"message": "Not Found"})
-        entries: list[dict[str, str]] = []
+        entries: list[dict[str, object]] = []
         folders: set[str] = set()
         for path, leaf in each.tree().items():
             parts = path.split("/")
             for folder in ("/".join(parts[:depth]) for depth in range(1, len(parts))):
                 if folder not in folders:
                     folders.add(folder)
-                    entries.append({"path": folder, "mode": "040000", "type": "tree"})
+                    entries.append({"path": folder, "mode": "040000", "type": "tree", "sha": commit})
             shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            entries.append(
-                {"path": shown, "mode": leaf.mode, "type": "commit" if leaf.mode == "160000" else "blob"}
-            )
+            entry: dict[str, object] = {"path": shown, "mode": leaf.mode}
+            if leaf.mode == "160000":
+                entries.append({**entry, "type": "commit", "sha": leaf.data.decode()})
+            else:
+                name, size = leaf.blob
+                entries.append({**entry, "type": "blob", "sha": name, "size": size})
         if self.faults.truncated_trees:
             entries = entries[: len(entries) // 2]
         return Answer(200, {"sha": commit, "tree": entries, "truncated": self.faults.truncated_trees})

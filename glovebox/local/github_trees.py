@@ -33,6 +33,12 @@ class Leaf:
     def data(self) -> bytes:
         return self.body.read_bytes() if isinstance(self.body, Path) else self.body
 
+    @property
+    def blob(self) -> tuple[str, int]:
+        """Its name, as git makes it, and its bytes; not of a submodule."""
+        data = self.data
+        return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest(), len(data)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedRepository:

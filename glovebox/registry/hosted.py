@@ -21,6 +21,12 @@ FORCE: Final = (
 )
 """What a sync that was refused asks for."""
 
+_ANOTHER: Final = (
+    "The host has another repository under this name than the one on record. If that is meant:"
+    " glovebox targets remove {id}, and sync again."
+)
+"""What people said of the former one is not the new one's; nor are its findings, which a scan would close."""
+
 
 class Hosted(Protocol):
     """A repository as its host has it (`glovebox.snapshots.ports.HostRepository`)."""
@@ -67,14 +73,17 @@ class SyncPlan(Struct, frozen=True, kw_only=True):
 def from_host(hosted: Iterable[Hosted], known: Sequence[Stored[Repository]]) -> SyncPlan:
     """Compare all that a host names with what is on record."""
     on_record = {each.entry.id: each.entry for each in known}
-    by_number = {each.number: each for each in on_record.values() if each.number}
+    by_number = {(_host(each.id), each.number): each for each in on_record.values() if each.number}
     added, changed, left_out, unchanged = [], [], [], 0
     named: set[str] = set()
     for each in sorted(hosted, key=lambda found: found.id):
         named.add(each.id)
         before = on_record.get(each.id)
+        if before is not None and before.number and before.number != each.number:
+            left_out.append(Unusable(id=each.id, reason=_ANOTHER.format(id=each.id)))
+            continue
         try:
-            after = _merged(before or by_number.get(each.number), each)
+            after = _merged(before or by_number.get((_host(each.id), each.number)), each)
         except InputError as error:
             left_out.append(Unusable(id=each.id[:200], reason=error.reason))
             continue
@@ -102,6 +111,10 @@ def differing(before: Repository, after: Repository) -> list[str]:
     """The names of the fields that differ."""
     former = asdict(before)
     return [name for name, value in asdict(after).items() if former[name] != value]
+
+
+def _host(id: str) -> str:  # noqa: A002 (what a repository calls it)
+    return id.partition("/")[0]
 
 
 def _merged(before: Repository | None, hosted: Hosted) -> Repository:

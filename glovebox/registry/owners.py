@@ -6,7 +6,7 @@
 | 2 | rule for its id | pattern without `*` |
 | 3 | rule for a tag with its value | pattern with more characters that are no `*` |
 | 4 | rule for a tag's key | pattern with fewer `*` |
-| 5 | rule for a unit, the deepest first | the first team of its CODEOWNERS' `*` that is on record |
+| 5 | rule for a unit, the deepest first | by CODEOWNERS' `*`, the first team of its organization on record |
 | 6 | – | its topic `team-NAME`, where that team is on record |
 
 Two rules of one rank are decided by the alphabet, and the answer says that there were two: the same target
@@ -40,7 +40,7 @@ MAX_STARS: Final = 3
 """Each one multiplies what a match may have to try: three over 140 characters are half a million."""
 TEAM_TOPIC: Final = "team-"
 """What a topic begins with that names its repository's team."""
-_CODE_OWNER: Final = re.compile(r"@[^/@\s]+/(.+)")
+_CODE_OWNER: Final = re.compile(r"@([^/@\s]+)/(.+)")
 """A team of an organization; people are none, by name or by mail address."""
 _WITH_HOST: Final = 2
 """Slashes of a name that begins with its host."""
@@ -98,11 +98,18 @@ class Subject(Struct, frozen=True, kw_only=True):
         return cls(repository=target.id, codeowners=target.codeowners, topics=target.topics, team=target.team)
 
     @property
+    def _owner(self) -> str:
+        """The organization or person whose the repository is."""
+        return self.repository.rpartition("/")[0].rpartition("/")[2].lower()
+
+    @property
     def claims(self) -> Iterator[tuple[str, str]]:
         """Teams that the repository itself names, and where; any text may be among them."""
         for owner in self.codeowners:
-            if match := _CODE_OWNER.fullmatch(owner):
-                yield match[1].lower(), f"its CODEOWNERS gives everything to {owner}"
+            # Another organization may have a team of any name.
+            match = _CODE_OWNER.fullmatch(owner)
+            if match and match[1].lower() == self._owner:
+                yield match[2].lower(), f"its CODEOWNERS gives everything to {owner}"
         for topic in sorted(self.topics):
             if topic.startswith(TEAM_TOPIC):
                 yield topic.removeprefix(TEAM_TOPIC).lower(), f"it has the topic {topic}"

@@ -24,14 +24,15 @@ from glovebox.scans.repositories import Snapshot, SnapshotAnswer, SnapshotFailur
 from glovebox.services.repository_sync import RepositorySync, Synced
 from glovebox.snapshots.archive import Archive, Member
 from glovebox.snapshots.errors import SnapshotError
-from glovebox.snapshots.gaps import POINTER, Comparison
+from glovebox.snapshots.gaps import Comparison
 from glovebox.snapshots.ignores import Ignores
-from glovebox.snapshots.ports import SnapshotStore, Source, SourceHost, Tree, Upload
+from glovebox.snapshots.ports import RECORD, SnapshotStore, Source, SourceHost, Tree, Upload
 
 READABLE_SECONDS: Final = 900
 """As the bucket's policy has it: a task starts within minutes."""
 LIFE: Final = timedelta(hours=6)
-"""All scans of a run have read theirs by then, second attempts too."""
+"""From its record on.  A scan that waits longer for its turn has a new one taken, which may be of a later
+commit; which one it was stands with the scan."""
 _FINGERPRINT: Final = "glovebox/fingerprint/1\0"
 
 
@@ -73,15 +74,17 @@ class SnapshotService:
 
     def take(self, order: SnapshotOrder) -> SnapshotAnswer:
         """The snapshot that the run has of this repository and ref, or has now."""
-        record = f"{_folder(order)}/snapshot.json"
+        record = _folder(order) + RECORD
         try:
+            # First: without it nothing that is taken is of use.
+            key = fingerprint_key(self.fingerprint_key(), order.repository)
             taken = self.store.recorded(record) or self._take(order, record)
         except SnapshotError as error:
             failed = error.failure_class
             log.warning("snapshot failed", repository=order.repository, failureClass=failed, run=order.run_id)
             return SnapshotAnswer(failure=error.failure)
         except ConfigurationError as error:
-            # No App, or half of one: a later try finds it so, too.
+            # No App, or half of one, or no key of fingerprints: a later try finds it so, too.
             failure = SnapshotFailure(
                 failure_class="access_denied", reason=error.reason, fix=error.fix, again=False
             )
@@ -89,25 +92,23 @@ class SnapshotService:
         return SnapshotAnswer(
             snapshot=taken,
             url=self.store.readable_url(taken.key, READABLE_SECONDS),
-            fingerprint_key=fingerprint_key(self.fingerprint_key(), order.repository),
+            fingerprint_key=key,
         )
 
     def _take(self, order: SnapshotOrder, record: str) -> Snapshot:
         known = self._known(order.repository)
         with self.host.open(order.repository, number=known.number, installation=known.installation) as source:
             snapshot = self._stream(order, source)
-        try:
-            if self.store.record(record, snapshot):
-                log.info("snapshot taken", repository=order.repository, bytes=snapshot.size, run=order.run_id)
-                return snapshot
-            first = self.store.recorded(record)
-        except UpstreamError:
-            self.store.remove(snapshot.key)
-            raise
-        # Two of one run at once: the first one stands.
-        self.store.remove(snapshot.key)
+        # Where this raises the record may be there all the same, so its archive stays for the sweep.
+        first = snapshot if self.store.record(record, snapshot) else self.store.recorded(record)
         if first is None:
             raise UpstreamError("Another snapshot was recorded, and is gone.", fix="Try again.")
+        # Equal also where the answer to our own writing was lost, and the second try found it written.
+        if first == snapshot:
+            log.info("snapshot taken", repository=order.repository, bytes=snapshot.size, run=order.run_id)
+            return snapshot
+        # Two of one run at once: the first one stands.
+        self.store.remove(snapshot.key)
         return first
 
     def _stream(self, order: SnapshotOrder, source: Source) -> Snapshot:
@@ -172,12 +173,12 @@ class _Reading:
 
     def _see(self, member: Member, contents: Iterator[bytes]) -> None:
         self.ignores.begin()
-        head = b""
+        self.comparison.see(member, self._counting(contents))
+
+    def _counting(self, contents: Iterator[bytes]) -> Iterator[bytes]:
         for piece in contents:
-            if len(head) < len(POINTER):
-                head += piece[: len(POINTER) - len(head)]
             self.ignores.feed(piece)
-        self.comparison.see(member, head)
+            yield piece
 
 
 def fingerprint_key(key: str, repository: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from glovebox.errors import GloveboxError
+from glovebox.scans.redaction import redact
 from glovebox.scans.repositories import SnapshotFailure
 from glovebox.text import visible
 
@@ -48,7 +49,7 @@ class SnapshotError(GloveboxError):
     """There is no snapshot, for a reason that has a class."""
 
     def __init__(self, failure_class: FailureClass, reason: str) -> None:
-        super().__init__(visible(reason, MAX_REASON), fix=FIXES[failure_class])
+        super().__init__(visible(redact(reason), MAX_REASON), fix=FIXES[failure_class])
         self.failure_class: FailureClass = failure_class
 
     @property

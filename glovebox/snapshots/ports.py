@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from glovebox.scans.repositories import Snapshot
+
+RECORD: Final = "/snapshot.json"
+"""How the name of a snapshot's record ends, beside its archive."""
+
+
+class Blob(NamedTuple):
+    """A file's or a link's contents as git has them."""
+
+    name: str
+    """Hexadecimal: SHA-1 or SHA-256 of `blob <size>`, a zero byte and the contents."""
+    size: int
+    """Bytes."""
 
 
 class Tree(Struct, frozen=True):
@@ -18,6 +30,8 @@ class Tree(Struct, frozen=True):
     modes: Mapping[str, str]
     """Path → git's mode: `100644`, `100755`, `120000` a link, `160000` a submodule; no folders.  Bytes of a
     path that are no UTF-8 are U+FFFD."""
+    blobs: Mapping[str, Blob] = {}
+    """Of each file and link."""
     truncated: bool = False
     """The host has cut it off."""
 
@@ -88,5 +102,6 @@ class SnapshotStore(Protocol):
     def readable_url(self, key: str, seconds: int) -> str: ...
 
     def sweep(self, before: datetime) -> int:
-        """Delete what was written before then; how many objects."""
+        """Delete the snapshots that were recorded before then, each record before its archive, and what was
+        written before then and has no record; how many objects."""
         ...

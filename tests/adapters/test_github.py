@@ -15,6 +15,7 @@ from glovebox.adapters.github import PERMISSIONS, AppCredentials, GitHub
 from glovebox.adapters.github_http import PATIENCE, TRIES, Http
 from glovebox.errors import ConfigurationError
 from glovebox.local.github import INSTALLATION, AppKey, HostedRepository, LookAlike
+from glovebox.local.github_trees import Leaf
 from glovebox.snapshots.errors import SnapshotError
 from tests.snapshots import read
 
@@ -96,6 +97,7 @@ def test_one_repository_is_read_by_its_commit_tree_and_archive(github: GitHub, h
     assert archive.commit == commit == host.repositories["acme/shop"].commit()
     assert {each.text: body for each, body in members if each.kind == "file"} == FILES
     assert dict(tree.modes) == dict.fromkeys(FILES, "100644")
+    assert dict(tree.blobs) == {path: Leaf("100644", body).blob for path, body in FILES.items()}
     assert not tree.truncated
 
 
@@ -260,6 +262,58 @@ def test_a_host_that_is_not_there_is_told_without_its_address(app: AppKey, waits
 def test_an_interface_that_is_not_reached_by_https_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="https"):
         Http("http://github.example.com/api/v3")
+
+
+def test_an_app_that_was_installed_anew_is_found_by_the_repository_s_name(
+    github: GitHub, host: LookAlike
+) -> None:
+    with github.open(SHOP, number=7, installation=INSTALLATION - 1) as source:
+        assert source.commit("")
+    assert [each.method for each in host.requests[:3]] == ["POST", "GET", "POST"]
+
+
+def test_a_right_that_is_not_used_is_given_back(github: GitHub, host: LookAlike) -> None:
+    host.faults.wider_tokens = True
+    assert failed(github) == "access_denied"
+    with pytest.raises(SnapshotError, match="wider right"):
+        list(github.repositories())
+    assert not any(each.path.startswith("/installation/repositories") for each in host.requests)
+    assert host.tokens == {}
+
+
+def test_where_listing_fails_its_right_is_given_back(github: GitHub, host: LookAlike) -> None:
+    host.faults.statuses["/installation/repositories"] = 418
+    with pytest.raises(SnapshotError, match="418"):
+        list(github.repositories())
+    assert host.tokens == {}
+
+
+@pytest.mark.parametrize("status", [301, 403, 410, 451])
+def test_one_repository_s_refused_owners_do_not_end_the_listing_of_all(
+    github: GitHub, host: LookAlike, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = replace(host.repositories["acme/shop"], number=9)
+    host.repositories["acme/bad"] = bad
+    host.faults.statuses["/repos/acme/bad/contents"] = status
+    found = {each.id: each.codeowners for each in github.repositories()}
+    assert (found["github.com/acme/bad"], found[SHOP]) == ((), ("@acme/payments", "@somebody"))
+    assert "acme/bad" in capsys.readouterr().out
+
+
+def test_one_repository_s_endless_owners_do_not_end_the_listing_of_all(
+    github: GitHub, host: LookAlike, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.repositories["acme/bad"] = HostedRepository(number=9, files={"CODEOWNERS": b"#" * (3 << 20) + b"\n"})
+    found = {each.id: each.codeowners for each in github.repositories()}
+    assert (found["github.com/acme/bad"], found[SHOP]) == ((), ("@acme/payments", "@somebody"))
+    assert "acme/bad" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_what_concerns_all_ends_the_listing(github: GitHub, host: LookAlike, status: int) -> None:
+    host.faults.statuses["/repos/acme/shop/contents"] = status
+    with pytest.raises(SnapshotError, match=str(status)):
+        list(github.repositories())
 
 
 def test_an_enterprise_server_is_asked_below_its_prefix(app: AppKey, host: LookAlike, waits: Waits) -> None:

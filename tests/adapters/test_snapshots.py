@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -180,6 +181,86 @@ def test_a_failure_is_an_answer_and_leaves_nothing(
     assert failure.reason
     assert failure.fix
     assert kept(s3) == []
+
+
+def test_an_archive_that_is_rewritten_is_told(service: SnapshotService, host: LookAlike) -> None:
+    """As `working-tree-encoding` does it."""
+    commit = host.repositories["acme/shop"].commit()
+    kept_ = {path: body for path, body in FILES.items() if not path.startswith("internal/")}
+    told = {**kept_, "app.py": FILES["app.py"].decode().encode("cp037")}
+    host.faults.archives["acme/shop"] = archive_of(told, commit=commit)
+    snapshot = taken(service.take(ORDER))
+    assert Gap(kind="rewritten", path="app.py") in snapshot.gaps
+    assert snapshot.gap_counts["rewritten"] == 1
+
+
+def test_a_lost_answer_to_the_record_s_writing_leaves_the_archive(
+    service: SnapshotService, s3: S3Client
+) -> None:
+    """S3 wrote it, and boto's second try meets the record that is its own."""
+
+    class Losing(S3Snapshots):
+        def record(self, key: str, snapshot: Snapshot) -> bool:
+            assert super().record(key, snapshot)
+            return super().record(key, snapshot)
+
+    losing = replace(service, store=Losing(s3, BUCKET))
+    assert taken(losing.take(ORDER)).key in kept(s3)
+
+
+def test_where_nobody_knows_whether_it_is_on_record_the_archive_stays(
+    service: SnapshotService, s3: S3Client
+) -> None:
+    class Broken(S3Snapshots):
+        def record(self, key: str, snapshot: Snapshot) -> bool:
+            assert super().record(key, snapshot)
+            raise UpstreamError("No answer.")
+
+    with pytest.raises(UpstreamError, match="No answer"):
+        replace(service, store=Broken(s3, BUCKET)).take(ORDER)
+    assert taken(service.take(ORDER)).key in kept(s3)
+
+
+def test_a_missing_key_of_fingerprints_is_an_answer_before_anything_is_taken(
+    service: SnapshotService, s3: S3Client, host: LookAlike
+) -> None:
+    secret = GitHubSecret(lambda: "{}")
+    failure = replace(service, fingerprint_key=secret.fingerprint_key).take(ORDER).failure
+    assert failure is not None
+    assert (failure.failure_class, failure.again) == ("access_denied", False)
+    assert "fingerprints" in failure.reason
+    assert host.requests == []
+    assert kept(s3) == []
+
+
+def test_a_snapshot_is_swept_by_its_record_s_age_and_the_record_first(s3: S3Client) -> None:
+    """Moments between an archive and its record decide nothing."""
+    deleted: list[str] = []
+    old, young = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+    told = {
+        "snapshots/r/a/1.tar.gz": old,
+        "snapshots/r/a/2.tar.gz": young,
+        "snapshots/r/a/snapshot.json": old,
+        "snapshots/r/b/1.tar.gz": old,
+        "snapshots/r/b/snapshot.json": young,
+        "snapshots/r/c/1.tar.gz": old,
+        "snapshots/r/d/1.tar.gz": young,
+    }
+
+    class Listing(S3Snapshots):
+        def _written(self) -> Iterator[tuple[str, datetime]]:
+            yield from told.items()
+
+    s3.meta.events.register(
+        "before-call.s3.DeleteObject", lambda params, **_: deleted.append(params["url_path"])
+    )
+    assert Listing(s3, BUCKET).sweep(NOW) == 4
+    assert [each.partition("/snapshots/")[2] for each in deleted] == [
+        "r/a/snapshot.json",
+        "r/a/1.tar.gz",
+        "r/a/2.tar.gz",
+        "r/c/1.tar.gz",
+    ]
 
 
 def _archive(host: LookAlike, **files: bytes) -> bytes:

@@ -100,6 +100,23 @@ def test_a_repository_with_a_new_name_keeps_what_people_said_of_it(targets: Fake
     assert (entry(targets, "store").team, entry(targets, "store").disabled) == ("a", Disabled.BY_HAND)
 
 
+def test_another_repository_under_an_old_name_inherits_nothing(targets: FakeTargets) -> None:
+    former = Repository(id=SHOP, number=1, team="a", disabled=Disabled.BY_HAND, source=Source.HOST)
+    put(targets, former)
+    done = synced(FakeHost([hosted(1, "shop-old"), hosted(2, "shop")]), targets)
+    assert entry(targets, "shop") == former
+    assert (entry(targets, "shop-old").team, entry(targets, "shop-old").number) == ("a", 1)
+    (left,) = done.left_out  # type: ignore[attr-defined]
+    assert left.id == SHOP
+    assert f"glovebox targets remove {SHOP}" in left.reason
+
+
+def test_numbers_of_another_host_are_others(targets: FakeTargets) -> None:
+    put(targets, Repository(id="git.example.com/acme/pay", number=1, team="a", source=Source.HOST))
+    synced(FakeHost([hosted(1, "shop")]), targets)
+    assert entry(targets, "shop").team == ""
+
+
 def test_a_second_sync_writes_nothing(targets: FakeTargets) -> None:
     host = FakeHost([hosted(number) for number in range(1, 4)])
     synced(host, targets)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glovebox.scans.repositories import MAX_GAPS, Gap
+from glovebox.scans.repositories import MAX_GAPS, Gap, GapKind
 from glovebox.snapshots.archive import Member
 from glovebox.snapshots.errors import AGAIN, FIXES, SnapshotError
 from glovebox.snapshots.gaps import MAX_POINTER, POINTER, Comparison
 from glovebox.snapshots.ignores import WORDS, Ignores
-from glovebox.snapshots.ports import Tree
+from glovebox.snapshots.ports import Blob, Tree
 
 
 def file(path: bytes, size: int = 1) -> Member:
@@ -27,7 +28,7 @@ def link(path: bytes) -> Member:
 def test_a_snapshot_of_the_whole_commit_has_no_gaps() -> None:
     comparison = Comparison(Tree({"a": "100644", "b": "100755", "c": "120000"}))
     for member in (file(b"a"), file(b"b"), link(b"c")):
-        comparison.see(member, b"")
+        comparison.see(member, [])
     assert comparison.finish() == ([], {})
 
 
@@ -48,7 +49,7 @@ def test_what_is_not_there_is_left_out_or_another_repository_s() -> None:
 )
 def test_a_pointer_to_lfs_is_a_gap(size: int, head: bytes, gaps: int) -> None:
     comparison = Comparison(Tree({"a": "100644"}))
-    comparison.see(file(b"a", size), head)
+    comparison.see(file(b"a", size), [head])
     assert len(comparison.finish()[0]) == gaps
 
 
@@ -56,13 +57,73 @@ def test_a_pointer_to_lfs_is_a_gap(size: int, head: bytes, gaps: int) -> None:
 def test_what_the_commit_does_not_have_is_refused(member: Member) -> None:
     comparison = Comparison(Tree({"a": "100644", "sub": "160000"}))
     with pytest.raises(SnapshotError) as caught:
-        comparison.see(member, b"")
+        comparison.see(member, [])
     assert caught.value.failure_class == "snapshot_refused"
+
+
+def blob(data: bytes, kind: str = "sha1") -> Blob:
+    return Blob(hashlib.new(kind, b"blob %d\0" % len(data) + data).hexdigest(), len(data))
+
+
+def compared(member: Member, pieces: list[bytes], of_commit: Blob) -> dict[GapKind, int]:
+    path = member.text
+    comparison = Comparison(Tree({path: "120000" if member.kind == "link" else "100644"}, {path: of_commit}))
+    comparison.see(member, pieces)
+    return comparison.finish()[1]
+
+
+def test_names_of_contents_are_git_s() -> None:
+    assert blob(b"hello\n").name == "ce013625030ba8dba906f756967f9e9ca394464a"
+
+
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+@pytest.mark.parametrize(
+    ("of_commit", "pieces", "gaps"),
+    [
+        (b"key = 1\n", [b"key", b" = 1\n"], {}),
+        (b"", [], {}),
+        (b"key = 1\n", [b"key = 2\n"], {"rewritten": 1}),
+        (b"key = 1\n", ["key = 1\n".encode("cp037")], {"rewritten": 1}),
+        (b"key = 1\n", ["key = 1\n".encode("utf-16")], {"rewritten": 1}),
+        (b"$Format:%h$\n", [b"1234567\n"], {"rewritten": 1}),
+        # Line ends (`eol=crlf`), in pieces that cut them, and nothing else beside.
+        (b"a\nb\n", [b"a\r\nb\r", b"\n"], {}),
+        (b"a\nb\n", [b"a\r\nc\r\n"], {"rewritten": 1}),
+        (b"a\nb", [b"a\nb\r"], {"rewritten": 1}),
+        (b"a\r\n", [b"a\n"], {"rewritten": 1}),
+        (POINTER, [POINTER], {"lfs": 1}),
+        (POINTER, [b"what the pointer points to"], {"rewritten": 1}),
+    ],
+)
+def test_what_an_archive_has_rewritten_is_a_gap(
+    kind: str, of_commit: bytes, pieces: list[bytes], gaps: dict[str, int]
+) -> None:
+    member = file(b"a", len(b"".join(pieces)))
+    assert compared(member, pieces, blob(of_commit, kind)) == gaps
+
+
+@pytest.mark.parametrize(("target", "gaps"), [(b"/x", {}), (b"/y", {"rewritten": 1})])
+def test_a_link_that_leads_elsewhere_is_a_gap(target: bytes, gaps: dict[str, int]) -> None:
+    assert compared(link(b"a"), [], blob(target)) == gaps
+
+
+def test_a_gap_and_a_failure_show_no_secret() -> None:
+    secret = "ghp_" + "x1" * 18
+    [gap], _ = Comparison(Tree({f"a/{secret}": "100644"})).finish()
+    failure = SnapshotError("ref_unknown", f"There is no {secret}.").failure
+    assert secret not in gap.path + failure.reason
+    assert gap.path.startswith("a/")
+
+
+def test_a_hundred_gaps_fit_an_item_of_dynamodb() -> None:
+    names = ("\U0001f600" * 4_000 + str(number) for number in range(MAX_GAPS))
+    gaps, _ = Comparison(Tree(dict.fromkeys(names, "100644"))).finish()
+    assert sum(len(gap.path.encode()) for gap in gaps) < 120_000
 
 
 def test_where_the_tree_is_cut_off_nobody_knows_and_that_is_told() -> None:
     comparison = Comparison(Tree({"a": "100644"}, truncated=True))
-    comparison.see(file(b"b"), b"")
+    comparison.see(file(b"b"), [])
     assert comparison.finish() == (
         [Gap(kind="uncompared", path=""), Gap(kind="export-ignored", path="a")],
         {"uncompared": 1, "export-ignored": 1},
@@ -71,7 +132,7 @@ def test_where_the_tree_is_cut_off_nobody_knows_and_that_is_told() -> None:
 
 def test_a_name_that_is_no_utf8_is_compared_as_the_host_tells_it() -> None:
     comparison = Comparison(Tree({"caf\ufffd": "100644"}))
-    comparison.see(file(b"caf\xe9"), b"")
+    comparison.see(file(b"caf\xe9"), [])
     assert comparison.finish() == ([], {})
 
 
