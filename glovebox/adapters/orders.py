@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from glovebox.adapters.invoking import invoked
+from glovebox.adapters.invoking import TURNS_OF_PEOPLE, invoked
 from glovebox.registry.order import AccountsOrder, OrderAnswer, RepositoriesAnswer, RepositoriesOrder
 
 if TYPE_CHECKING:
@@ -20,7 +20,11 @@ class LambdaOrders:
         self._function = function
 
     def scan(self, order: AccountsOrder) -> OrderAnswer:
-        return invoked(self._client, self._function, order, OrderAnswer, called="launch")
+        return invoked(
+            self._client, self._function, order, OrderAnswer, called="launch", turns=TURNS_OF_PEOPLE
+        )
 
     def scan_repositories(self, order: RepositoriesOrder) -> RepositoriesAnswer:
-        return invoked(self._client, self._function, order, RepositoriesAnswer, called="launch")
+        return invoked(
+            self._client, self._function, order, RepositoriesAnswer, called="launch", turns=TURNS_OF_PEOPLE
+        )

@@ -135,11 +135,13 @@ class DeployedRemote:
         return AwsSafe(self._clients.secrets(), self._deployed.output("GitHubAppSecret"))
 
     def sync_repositories(self, *, force: bool) -> Synced:
-        from glovebox.adapters.invoking import invoked
+        from glovebox.adapters.invoking import TURNS_OF_PEOPLE, invoked
         from glovebox.services.repository_sync import Synced
 
         function, event = self._deployed.output("SnapshotFunction"), {"sync": True, "force": force}
-        return invoked(self._clients.functions(), function, event, Synced, called="snapshot")
+        return invoked(
+            self._clients.functions(), function, event, Synced, called="snapshot", turns=TURNS_OF_PEOPLE
+        )
 
     def organization_of(self, profile: str | None) -> Organization:
         from glovebox.adapters.organizations import AwsOrganization

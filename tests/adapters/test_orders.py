@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.stub import Stubber
 
 from glovebox.adapters.aws import patient_client
+from glovebox.adapters.invoking import THROTTLED, TURN_SECONDS, TURNS_OF_PEOPLE
 from glovebox.adapters.orders import LambdaOrders
 from glovebox.adapters.snapshots import LambdaSnapshots
 from glovebox.errors import ConflictError, GloveboxError, InputError, RefusedError, UpstreamError
@@ -169,3 +170,40 @@ def test_a_throttled_snapshot_may_pass_and_is_asked_for_once(aws: None) -> None:
         with pytest.raises(UpstreamError, match="TooManyRequestsException"):
             LambdaSnapshots(made, "snapshot").take(SNAPSHOT)
     assert made.meta.config.read_timeout > SNAPSHOT_SECONDS
+
+
+class Taken(Function):
+    """All its places are taken, so many times."""
+
+    def __init__(self, payload: bytes, times: int) -> None:
+        super().__init__(payload)
+        self.times = times
+
+    def invoke(self, **call: Any) -> dict[str, Any]:
+        answer = super().invoke(**call)
+        if len(self.calls) <= self.times:
+            raise ClientError({"Error": {"Code": THROTTLED, "Message": "Rate Exceeded."}}, "Invoke")
+        return answer
+
+
+def test_an_order_that_lambda_did_not_begin_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("glovebox.adapters.invoking.time.sleep", waits.append)
+    function = Taken(b'{"runId": "r", "scans": 1}', times=2)
+    assert orders(function).scan(ORDER).run_id == "r"
+    assert waits == [TURN_SECONDS] * 2
+    full = Taken(b"{}", times=100)
+    with pytest.raises(UpstreamError, match=THROTTLED):
+        orders(full).scan(ORDER)
+    assert len(full.calls) == TURNS_OF_PEOPLE
+
+
+def test_a_launch_that_finds_no_free_snapshot_asks_once() -> None:
+    """Its scan waits instead, and its place is another's."""
+    function = Taken(b"{}", times=100)
+    stand_in: Any = function
+    with pytest.raises(UpstreamError, match=THROTTLED):
+        LambdaSnapshots(stand_in, "snapshot").take(
+            SnapshotOrder(run_id="20260304T050607Z-0badcafe", repository="github.com/acme/shop")
+        )
+    assert len(function.calls) == 1
