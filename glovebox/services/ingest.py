@@ -12,16 +12,18 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec.structs import replace
+
 from glovebox import log
 from glovebox.errors import ConflictError, NotFoundError, RefusedError, RejectedReportError
 from glovebox.scans.changing import change
-from glovebox.scans.model import MANIFEST_FILE, MAX_ATTEMPTS, SCAN_ID, run_id_of
+from glovebox.scans.model import MANIFEST_FILE, MAX_ATTEMPTS, SCAN_ID, ScanState, run_id_of
 from glovebox.scans.ports import Clock, Results, ScanStore
-from glovebox.scans.state import Scan, given_up, ingesting
+from glovebox.scans.state import Scan, ScanFailure, given_up, ingesting
 from glovebox.services.account_reports import ReportedAccount
 from glovebox.services.events import S3Object, created_object, is_daily
-from glovebox.services.recorded_reports import RecordedReports
-from glovebox.services.repository_reports import ReportedRepository
+from glovebox.services.recorded_reports import RecordedReports, Trouble
+from glovebox.services.repository_reports import FIXES, ReportedRepository, unreported
 from glovebox.services.site_reports import SiteReports
 from glovebox.services.uploaded import Claim, manifest_of
 
@@ -54,12 +56,14 @@ class Ingest:
         if match is None:
             raise RefusedError(f"The key {found.key[:120]!r} is none that an upload form allows.")
         scan_id, attempt = match["scan"], int(match["attempt"])
+        claim = None
         try:
             claim = self._bound(scan_id, attempt, found)
             if claim is not None:
                 self._take(claim)
         except RejectedReportError as rejection:
-            self._give_up(scan_id, attempt, rejection.reason)
+            trouble = None if claim is None else unreported(claim.scan, claim.manifest)
+            self._give_up(scan_id, attempt, rejection.reason, trouble)
 
     def _take(self, claim: Claim) -> None:
         if claim.scan.repository is not None:
@@ -94,13 +98,18 @@ class Ingest:
         )
         return Claim(run, scan, manifest)
 
-    def _give_up(self, scan_id: str, attempt: int, reason: str) -> None:
+    def _give_up(self, scan_id: str, attempt: int, reason: str, trouble: Trouble | None) -> None:
         """The attempt is worth nothing: watch starts the next one, or the scan has failed."""
+        failure = None
+        if trouble is not None:
+            reason = f"{trouble.sentence} {reason}"
+            failure = ScanFailure(failure_class=trouble.failure_class, fix=FIXES[trouble.failure_class])
         log.warning("report rejected", scanId=scan_id, attempt=attempt, reason=reason)
         now = self.clock()
 
         def transition(scan: Scan) -> Scan:
-            return given_up(ingesting(scan, attempt=attempt, now=now), now=now, reason=reason)
+            after = given_up(ingesting(scan, attempt=attempt, now=now), now=now, reason=reason)
+            return replace(after, failure=failure) if after.state is ScanState.FAILED else after
 
         try:
             change(self.store, scan_id, transition)

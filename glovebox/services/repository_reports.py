@@ -42,6 +42,7 @@ FIXES: Final = {
     "snapshot_incomplete": "See which files the archive lacks: glovebox scan show RUN --json. Take "
     "export-ignore out of .gitattributes, and put submodules on record as repositories of their own.",
 }
+NO_DATABASE: Final = Trouble("database_missing", "Trivy had no database of vulnerabilities.")
 _GAPS: Final[Mapping[GapKind, str]] = {
     "export-ignored": "left out by export-ignore",
     "submodule": "in submodules",
@@ -115,7 +116,7 @@ class ReportedRepository:
 
     def _database_troubles(self, updated: str) -> Iterator[Trouble]:
         if not updated:
-            yield Trouble("database_missing", "Trivy had no database of vulnerabilities.")
+            yield NO_DATABASE
             return
         made = _moment(updated)
         if made is None:
@@ -127,6 +128,15 @@ class ReportedRepository:
             hours = abs(age) // timedelta(hours=1)
             side = "old" if age > timedelta() else "ahead of the scan"
             yield Trouble("database_stale", f"Trivy's database is {hours:,} hours {side}.")
+
+
+def unreported(scan: Scan, manifest: Manifest) -> Trouble | None:
+    """Why there is no report, where the task's manifest tells; `None` where it does not.
+
+    Without a database Trivy ends before it looks at anything, and what it leaves is no report.
+    """
+    of_trivy = scan.repository is not None and scan.repository.scanner == "trivy"
+    return NO_DATABASE if of_trivy and not (manifest.report_uploaded or manifest.database_updated) else None
 
 
 def _moment(text: str) -> datetime | None:

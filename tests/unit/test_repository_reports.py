@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from glovebox.errors import UpstreamError
 from glovebox.findings.store import Commit, FindingStore, ScanRecord
-from glovebox.scans.model import ScanState
+from glovebox.scans.model import Manifest, ScanState
 from glovebox.scans.repositories import Gap, Snapshot
 from glovebox.scans.state import Scan
 from glovebox.services.repository_reports import FIXES
 from tests.account_flow import logged
 from tests.flow import Flow
 from tests.repository_flow import (
+    DATABASE,
     TARGET,
     misconfiguration,
     order,
@@ -165,7 +166,7 @@ def test_what_the_scanner_cannot_have_seen_is_an_alarm(flow: Flow) -> None:
     ],
 )
 def test_what_the_task_tells_against_its_report_makes_it_partial(
-    flow: Flow, manifest: dict[str, object], said: str, failure: str
+    flow: Flow, manifest: dict[str, Any], said: str, failure: str
 ) -> None:
     scanned(flow, "trivy", vulnerability(1))
     flow.clock.pass_seconds(60)
@@ -181,6 +182,31 @@ def test_no_database_is_partial_and_not_untrusted(flow: Flow) -> None:
     after = take(flow, scan, lines, database_updated="")
     assert (after.state, failure_class(after)) == (ScanState.PARTIAL, "database_missing")
     assert after.reason == "Trivy had no database of vulnerabilities."
+
+
+@pytest.mark.parametrize(
+    ("scanner", "updated", "failure"),
+    [("trivy", "", "database_missing"), ("trivy", DATABASE, None), ("trufflehog", "", None)],
+)
+def test_a_scan_that_failed_for_want_of_a_database_says_so(
+    flow: Flow, scanner: Any, updated: str, failure: str | None
+) -> None:
+    """As Trivy does it: it ends with code 1 and leaves an empty file, which is no report."""
+    [scan] = order(flow, scanner)
+    for attempt in (1, 2):
+        told = Manifest(
+            scan_id=scan.scan_id,
+            attempt=attempt,
+            report_uploaded=False,
+            reason="the report is empty",
+            scanner_exit=1,
+            database_updated=updated,
+        )
+        flow.ingest.handle(flow.announce(scan.scan_id, told, attempt))
+    after = flow.store.scan(scan.scan_id)
+    assert after.state is ScanState.FAILED
+    assert (after.failure and failure_class(after)) == failure
+    assert "The task sent no report: the report is empty." in (after.reason or "")
 
 
 def test_only_trivy_needs_a_database(flow: Flow) -> None:
