@@ -58,11 +58,21 @@ def _lacks_prowler() -> str | None:
 def _lacks_scanners() -> str | None:
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return "Trivy's package is for Linux on x86-64"
-    return None if SCANNERS.exists() else "the real scanners are not installed (make test brings them)"
+    if not SCANNERS.exists():
+        return "the real scanners are not installed (make test brings them)"
+    return _lacks_loneliness()
 
 
 def _lacks_trufflehog() -> str | None:
-    return None if TRUFFLEHOG.exists() else "TruffleHog is not built (make test-trufflehog does)"
+    return (
+        _lacks_loneliness() if TRUFFLEHOG.exists() else "TruffleHog is not built (make test-trufflehog does)"
+    )
+
+
+def _lacks_loneliness() -> str | None:
+    from tests.scanners.boxes import alone
+
+    return None if alone() else "the kernel lets nobody take away a process's network (unshare --net)"
 
 
 @functools.cache  # It tries a namespace, which takes a tenth of a second.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from glovebox.scans.repositories import REPOSITORY_SCANNERS
+
 FOLDER = Path(__file__).parent
 COMMON = "scan_common.sh"
 OF_REPOSITORIES = "scan_repository.sh"
-ON_REPOSITORIES = ("trivy", "trufflehog", "kingfisher")
 
 
 def scan_script(scanner: str) -> str:
@@ -20,5 +21,5 @@ def scan_script(scanner: str) -> str:
 
 def scan_source(scanner: str) -> str:
     """The same with its comments."""
-    shared = [COMMON, OF_REPOSITORIES] if scanner in ON_REPOSITORIES else [COMMON]
+    shared = [COMMON, OF_REPOSITORIES] if scanner in REPOSITORY_SCANNERS else [COMMON]
     return "\n".join((FOLDER / part).read_text() for part in (*shared, f"{scanner}_scan.sh"))

@@ -20,11 +20,12 @@ OWNER = "glovebox-samples"
 PLANTED, CLEAN, PARTLY = "planted-faults", "clean", "partly-archived"
 TEAM = "shop"
 """Whom CODEOWNERS of the first two names."""
-KEY_FILE, DOCKERFILE, LOCK_FILE, SETTINGS = (
+KEY_FILE, DOCKERFILE, LOCK_FILE, SETTINGS, TERRAFORM = (
     "deploy/id_ec.pem",
     "Dockerfile",
     "package-lock.json",
     "settings.py",
+    "main.tf",
 )
 COPYLEFT = "copyleft-widget"
 """A package of nobody's with a license that asks for something."""
@@ -42,6 +43,8 @@ class PlantedSecrets:
     secret_access_key: str
     token: str
     """As GitHub's personal ones are written."""
+    unknown: str
+    """Of no form that a scanner knows; what scanners say of its places quotes it."""
 
     @classmethod
     def made(cls) -> PlantedSecrets:
@@ -52,13 +55,14 @@ class PlantedSecrets:
             access_key_id="AKIA" + _random(_BASE32, 16),
             secret_access_key=_random(_WORD, 40),
             token="ghp_" + _random(_WORD, 36),
+            unknown=_random(_WORD, 24),
         )
 
     @property
     def values(self) -> tuple[str, ...]:
         """Each by itself; of the key its base64, line by line, which is what somebody could put together."""
         lines = self.private_key.splitlines()[1:-1]
-        return (*lines, self.access_key_id, self.secret_access_key, self.token)
+        return (*lines, self.access_key_id, self.secret_access_key, self.token, self.unknown)
 
 
 def _random(alphabet: str, length: int) -> str:
@@ -94,8 +98,22 @@ def repair(folder: Path) -> None:
 def _faulty(planted: PlantedSecrets) -> dict[str, str]:
     return {
         ".github/CODEOWNERS": _OWNERS,
-        DOCKERFILE: "FROM docker.io/library/node:22-alpine\nUSER root\nCOPY . /app\nCMD node /app/shop.js\n",
-        LOCK_FILE: _lock("shop", {"lodash": ("4.17.4", "MIT"), COPYLEFT: ("1.0.0", "GPL-3.0-only")}),
+        DOCKERFILE: (
+            "FROM docker.io/library/node:22-alpine\n"
+            "USER root\n"
+            "COPY . /app\n"
+            f"{publishing(planted)}"
+            "CMD node /app/shop.js\n"
+        ),
+        LOCK_FILE: _lock(
+            "shop",
+            {
+                "lodash": ("4.17.4", "MIT"),
+                COPYLEFT: ("1.0.0", "GPL-3.0-only"),
+                "own": (fetched(planted), "MIT"),
+            },
+        ),
+        TERRAFORM: keys_of(planted),
         KEY_FILE: planted.private_key,
         SETTINGS: (
             f'aws_access_key_id = "{planted.access_key_id}"\n'
@@ -105,6 +123,21 @@ def _faulty(planted: PlantedSecrets) -> dict[str, str]:
         ),
         "README.md": "# Shop\n\nFull of faults, and planted.\n",
     }
+
+
+def publishing(planted: PlantedSecrets) -> str:
+    """A line of a Dockerfile that DS-0013 is about."""
+    return f"RUN cd /app && ./publish {planted.unknown}\n"
+
+
+def fetched(planted: PlantedSecrets) -> str:
+    """A version in a lock file."""
+    return f"git+https://{planted.unknown}@example.com/own.git"
+
+
+def keys_of(planted: PlantedSecrets) -> str:
+    """Terraform that AWS-0065 is about: keys that are never new."""
+    return f'resource "aws_kms_key" "shop" {{\n  for_each = toset(["{planted.unknown}"])\n}}\n'
 
 
 def _lock(name: str, packages: Mapping[str, tuple[str, str]]) -> str:

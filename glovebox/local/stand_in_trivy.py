@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 NAME = "Glovebox stand-in for Trivy"
 VERSION = "0.76.0+stand-in"
@@ -42,7 +43,6 @@ LARGEST = 10 << 20
 """Bytes of a file that is looked into."""
 CONTEXT = 2
 """Lines before and after a secret that are shown."""
-MASK = "*" * 20
 
 Json = dict[str, object]
 
@@ -129,7 +129,7 @@ def _packages(name: str, text: str) -> Iterator[Json]:
         {
             "ID": f"{package}@{version}",
             "Name": package,
-            "Identifier": {"PURL": f"pkg:npm/{package}@{version}"},
+            "Identifier": {"PURL": f"pkg:npm/{package}@{quote(version, safe=':')}"},
             "Version": version,
             "Licenses": [license_] if license_ else [],
             "Relationship": "direct" if direct else "indirect",
@@ -210,6 +210,60 @@ def _dockerfile(name: str, text: str) -> Iterator[Json]:
     yield {"Target": name, "Class": "config", "Type": "dockerfile", "Misconfigurations": [failure]}
 
 
+def _directories(name: str, text: str) -> Iterator[Json]:
+    """As Trivy's, its message quotes the file."""
+    lines = text.splitlines()
+    failures = [
+        {
+            "Type": "Dockerfile Security Check",
+            "ID": "DS-0013",
+            "Title": "'RUN cd ...' to change directory",
+            "Description": "A changed folder is that of one instruction alone.",
+            "Message": f"RUN should not be used to change directory: '{line[4:]}'",
+            "Resolution": "Use WORKDIR",
+            "Severity": "MEDIUM",
+            "PrimaryURL": "https://avd.aquasec.com/misconfig/ds-0013",
+            "Status": "FAIL",
+            "CauseMetadata": {
+                "Provider": "Dockerfile",
+                "StartLine": number,
+                "EndLine": number,
+                "Code": _code(lines, number, number),
+            },
+        }
+        for number, line in enumerate(lines, 1)
+        if line.startswith("RUN cd ")
+    ]
+    if failures and name.rpartition("/")[2] == "Dockerfile":
+        yield {"Target": name, "Class": "config", "Type": "dockerfile", "Misconfigurations": failures}
+
+
+def _keys(name: str, text: str) -> Iterator[Json]:
+    """Keys of KMS that are never new; as Trivy's, names of resources have what they are made for."""
+    made = [
+        f'{kind}.{label}["{key}"]'
+        for kind, label, keys in re.findall(
+            r'resource "(aws_kms_key)" "(\w+)" \{\s*for_each = toset\(\[([^\]]*)\]\)\s*\}', text
+        )
+        for key in re.findall(r'"([^"]*)"', keys)
+    ]
+    failures = [
+        {
+            "Type": "Terraform Security Check",
+            "ID": "AWS-0065",
+            "Title": "A KMS key is not configured to auto-rotate.",
+            "Message": "Key does not have rotation enabled.",
+            "Severity": "MEDIUM",
+            "PrimaryURL": "https://avd.aquasec.com/misconfig/aws-0065",
+            "Status": "FAIL",
+            "CauseMetadata": {"Resource": resource, "Provider": "AWS", "StartLine": 1, "EndLine": 3},
+        }
+        for resource in made
+    ]
+    if failures and name.endswith(".tf"):
+        yield {"Target": name, "Class": "config", "Type": "terraform", "Misconfigurations": failures}
+
+
 def _secrets(name: str, text: str) -> Iterator[Json]:
     found: list[Json] = []
     for rule in RULES:
@@ -254,7 +308,7 @@ def _code(lines: Sequence[str], first: int, last: int) -> Json:
 def report_of(tree: Path) -> Json:
     results: list[Json] = []
     for name, text in _files(tree):
-        for look in (_packages, _dockerfile, _secrets):
+        for look in (_packages, _dockerfile, _directories, _keys, _secrets):
             results += look(name, text)
     return {
         "SchemaVersion": 2,

@@ -35,6 +35,7 @@ from glovebox.local.sample_repositories import (
     PLANTED,
     SETTINGS,
     TEAM,
+    TERRAFORM,
     repair,
 )
 from glovebox.registry.model import Disabled
@@ -112,6 +113,8 @@ PLANTED_FAULTS = {
     ("CVE-2018-3721", LOCK_FILE),
     ("CVE-2019-10744", LOCK_FILE),
     ("DS-0002", DOCKERFILE),
+    ("DS-0013", DOCKERFILE),
+    ("AWS-0065", TERRAFORM),
     ("license:GPL-3.0-only", LOCK_FILE),
     ("secret:trivy:private-key", KEY_FILE),
     ("secret:trivy:aws-access-key-id", SETTINGS),
@@ -120,6 +123,7 @@ PLANTED_FAULTS = {
 }
 REPAIRED = {
     ("DS-0002", DOCKERFILE),
+    ("DS-0013", DOCKERFILE),
     ("secret:trivy:private-key", KEY_FILE),
     ("secret:trufflehog:PrivateKey", KEY_FILE),
 }

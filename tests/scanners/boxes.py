@@ -23,8 +23,9 @@ Finding = tuple[str, str, str]
 
 @functools.cache
 def alone() -> tuple[str, ...]:
-    """The words before a command that give it a network of its own, with nothing in it; none where the kernel
-    lets nobody do so.
+    """The words before a command that give it a network of its own, with nothing in it.
+
+    None where the kernel lets nobody do so: there tests of real scanners are not run (tests/conftest.py).
     """
     for words in (("unshare", "--net"), ("unshare", "--map-root-user", "--net")):
         try:
@@ -41,6 +42,8 @@ class Box:
     root: Path
     scanner: RepositoryScanner
     cache: Path
+    user: tuple[str, ...] = ()
+    """Words before the script that make it somebody else's."""
 
     def __post_init__(self) -> None:
         for folder in ("in/tree/repository", "out", "scratch", "bin"):
@@ -60,7 +63,7 @@ class Box:
     def start(self, **variables: str) -> subprocess.Popen[bytes]:
         """From within the repository, with whatever else is in the environment."""
         return subprocess.Popen(
-            [*alone(), "/bin/sh", "-c", scan_script(self.scanner)],
+            [*alone(), *self.user, "/bin/sh", "-c", scan_script(self.scanner)],
             env={
                 "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
                 "GLOVEBOX_IN": str(self.root / "in"),

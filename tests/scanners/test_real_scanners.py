@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 
-from containers.outlet.logged import logged_errors
+from containers.outlet.inspection import log_tail
+from containers.outlet.logged import logged_errors, shown_lines
 from containers.outlet.repository.report import report
 from glovebox.local.sample_repositories import PlantedSecrets
 from glovebox.scans.model import OutletOrder, UploadForm
@@ -250,6 +253,61 @@ def test_without_a_database_trivy_fails_and_says_why(tmp_path: Path) -> None:
     assert "--skip-db-update cannot be specified on the first run" in box.log
     assert "VulnerabilityDB" not in box.json("version.json")
     assert not (tmp_path / "no-cache").exists(), "and none is fetched"
+
+
+@pytest.mark.scanners
+def test_of_a_file_that_trivy_cannot_parse_it_tells_lines_and_the_logs_tail_none(
+    tmp_path: Path, trivy_cache: Path, planted: PlantedSecrets
+) -> None:
+    box = Box(tmp_path / "box", "trivy", trivy_cache)
+    broken = f'resource "aws_db_instance" "shop" {{\n  password = "{planted.unknown}\n}}\n'
+    lay(box.tree, {b"main.tf": broken})
+    assert box.run() == 0
+    assert planted.unknown in box.log
+    tail = log_tail(box.out, shown=shown_lines("trivy"))
+    assert "ERROR [terraform parser]\n" in tail
+    assert planted.unknown not in tail
+    [errors] = logged_errors(box.out, "trivy")[0]
+    assert errors.what == "other"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter, which pytest's are not."""
+    with TemporaryDirectory() as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.mark.scanners
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_trivy_needs_neither_to_be_root_nor_to_write_to_its_cache(
+    open_folder: Path, trivy_cache: Path, planted: PlantedSecrets
+) -> None:
+    cache = open_folder / "cache"
+    shutil.copytree(trivy_cache, cache)
+    for path in (cache, *cache.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = ("setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs")
+    box = Box(open_folder / "box", "trivy", cache, user)
+    program = box.root / "bin/trivy"
+    place = program.resolve()
+    program.unlink()
+    shutil.copy(place, program)  # What leads to the checkout may be nobody else's to enter.
+    lay(box.tree, {b"Dockerfile": faults(planted)[b"Dockerfile"], b"own.pem": planted.private_key})
+    for name in ("out", "scratch"):
+        os.chown(box.root / name, 10001, 10001)
+    before = sorted(cache.rglob("*"))
+    assert box.run() == 0, box.log
+    assert {each.stat().st_uid for each in box.out.iterdir()} == {10001}
+    assert logged_errors(box.out, "trivy") == ([], "")
+    assert {kind for kind, _, _ in box.findings()} == {
+        "secret",
+        "misconfiguration",
+        "vulnerability",
+        "license",
+    }
+    assert sorted(cache.rglob("*")) == before
 
 
 @pytest.mark.scanners

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from glovebox.scans.repositories import NATIVE_REPORTS, REPOSITORY_SCANNERS, RepositoryScanner
-from glovebox_constructs.scan_script import ON_REPOSITORIES, scan_script, scan_source
+from glovebox_constructs.scan_script import scan_script, scan_source
 
 
 @pytest.mark.parametrize("scanner", REPOSITORY_SCANNERS)
@@ -29,7 +29,3 @@ def test_shellcheck_finds_nothing(scanner: str) -> None:
 @pytest.mark.parametrize("scanner", REPOSITORY_SCANNERS)
 def test_the_report_has_the_name_that_the_outlet_looks_for(scanner: RepositoryScanner) -> None:
     assert f"$out/{NATIVE_REPORTS[scanner]}" in scan_script(scanner)
-
-
-def test_each_scanner_of_repositories_has_a_script() -> None:
-    assert ON_REPOSITORIES == REPOSITORY_SCANNERS

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from containers.inlet.repository import plant
-from glovebox.local.sample_repositories import PlantedSecrets
+from glovebox.local.sample_repositories import PlantedSecrets, fetched, keys_of, publishing
 from glovebox.scans.repositories import CANARY, SOURCE
 
 KEYS = {
@@ -25,17 +25,15 @@ KEYS = {
 }
 """Where private keys lie: names that are options or break lines and terminals, and places often left out."""
 
-_LOCK = json.dumps(
-    {
-        "name": "shop",
-        "lockfileVersion": 3,
-        "packages": {
-            "": {"name": "shop", "dependencies": {"lodash": "4.17.4", "copyleft": "1.0.0"}},
-            "node_modules/lodash": {"version": "4.17.4", "license": "MIT"},
-            "node_modules/copyleft": {"version": "1.0.0", "license": "GPL-3.0-only"},
-        },
+
+def _lock(planted: PlantedSecrets) -> str:
+    packages = {
+        "": {"name": "shop", "dependencies": {"lodash": "4.17.4", "copyleft": "1.0.0"}},
+        "node_modules/lodash": {"version": "4.17.4", "license": "MIT"},
+        "node_modules/copyleft": {"version": "1.0.0", "license": "GPL-3.0-only"},
+        "node_modules/own": {"version": fetched(planted), "license": "MIT"},
     }
-)
+    return json.dumps({"name": "shop", "lockfileVersion": 3, "packages": packages})
 
 
 def faults(planted: PlantedSecrets) -> dict[bytes, str]:
@@ -44,8 +42,9 @@ def faults(planted: PlantedSecrets) -> dict[bytes, str]:
     return {
         **dict.fromkeys(KEYS, planted.private_key),
         b"Dockerfile": root,
-        b"dev/Dockerfile": root,
-        b"package-lock.json": _LOCK,
+        b"dev/Dockerfile": root + publishing(planted),
+        b"package-lock.json": _lock(planted),
+        b"keys.tf": keys_of(planted),
         b"requirements.txt": "Django==2.2.0\n",
         b"main.tf": 'resource "aws_s3_bucket" "open" {\n  bucket = "open"\n}\n',
         b"settings.py": (

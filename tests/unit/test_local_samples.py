@@ -8,8 +8,10 @@ from glovebox.local.sample_repositories import (
     CLEAN,
     DOCKERFILE,
     KEY_FILE,
+    LOCK_FILE,
     PLANTED,
     SETTINGS,
+    TERRAFORM,
     repair,
     write_samples,
 )
@@ -22,7 +24,8 @@ def test_secrets_are_of_this_start_and_lie_where_they_were_planted(tmp_path: Pat
     assert all(folder.is_dir() for folder in folders)
     faulty = tmp_path / "one" / PLANTED
     text = (faulty / KEY_FILE).read_text() + (faulty / SETTINGS).read_text()
-    assert all(value in text for value in planted.values)
+    assert all(value in text for value in planted.values if value != planted.unknown)
+    assert all(planted.unknown in (faulty / name).read_text() for name in (DOCKERFILE, LOCK_FILE, TERRAFORM))
     clean = [path for path in (tmp_path / "one" / CLEAN).rglob("*") if path.is_file()]
     assert clean
     assert not any(value in path.read_text() for path in clean for value in planted.values)

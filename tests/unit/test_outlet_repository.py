@@ -529,8 +529,10 @@ LOGS: dict[RepositoryScanner, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "trivy": (
         (
             "2026-11-22T18:15:11Z\tINFO\tNumber of files: h1dden",
-            "2026-11-22T18:15:12Z\t\x1b[31mERROR\x1b[0m\t[terraform parser] Error parsing file"
-            '\tcause="  password = \\"h1dden\\"" err="main.tf:2,3: h1dden"',
+            (
+                "2026-11-22T18:15:12Z\t\x1b[31mERROR\x1b[0m\t[terraform parser] Error parsing file"
+                '\tcause="  password = \\"h1dden\\"" err="main.tf:2,3: h1dden"'
+            ),
             "2026-11-22T18:15:13Z\tWARN\t[h1dden] x",
             *("panic: h1dden", "", "h1dden INFO"),
             "2026-11-22T18:15:14+01:00\tFATAL\tFatal error\t- h1dden",

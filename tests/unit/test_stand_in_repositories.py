@@ -62,9 +62,12 @@ def test_trivy_finds_what_is_planted_and_no_file_of_the_repository_hides_it(plac
     assert sorted(found) == [
         (f"{CLEAN}/package-lock.json", "Licenses", "lodash"),
         (f"{PLANTED}/Dockerfile", "Misconfigurations", "DS-0002"),
+        (f"{PLANTED}/Dockerfile", "Misconfigurations", "DS-0013"),
         (f"{PLANTED}/deploy/id_ec.pem", "Secrets", "private-key"),
+        (f"{PLANTED}/main.tf", "Misconfigurations", "AWS-0065"),
         (f"{PLANTED}/package-lock.json", "Licenses", COPYLEFT),
         (f"{PLANTED}/package-lock.json", "Licenses", "lodash"),
+        (f"{PLANTED}/package-lock.json", "Licenses", "own"),
         (f"{PLANTED}/package-lock.json", "Vulnerabilities", "CVE-2018-3721"),
         (f"{PLANTED}/package-lock.json", "Vulnerabilities", "CVE-2019-10744"),
         (f"{PLANTED}/settings.py", "Secrets", "aws-access-key-id"),
@@ -77,6 +80,9 @@ def test_trivy_masks_what_it_takes_for_a_secret_and_shows_the_lines_around(place
     scanned(places, "trivy")
     report = (places["out"] / "report.trivy.json").read_text()
     assert planted.access_key_id not in report
+    assert report.count(f"./publish {planted.unknown}'") == 1
+    assert f'aws_kms_key.shop[\\"{planted.unknown}\\"]' in report
+    assert f"pkg:npm/own@git%2Bhttps:%2F%2F{planted.unknown}%40example.com%2Fown.git" in report
     assert planted.secret_access_key in report, "which is what the outlet has to see to"
 
 
