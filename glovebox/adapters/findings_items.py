@@ -309,6 +309,10 @@ def _finding_row(key: bytes, change: Change, entry: Entry, commit: Commit) -> Ro
             sets["service"] = seen.service
         if seen.places:
             sets["places"] = msgspec.json.encode(seen.places).decode()
+            if seen.packages:
+                sets["packages"] = msgspec.json.encode(seen.packages).decode()
+            else:
+                removes.append("packages")
     return Row(f"finding#{key.hex()}", sets, removes)
 
 
@@ -336,6 +340,7 @@ def finding_of(
         acceptance=None if acceptance is None else msgspec.json.decode(str(acceptance), type=Acceptance),
         text=None if text is None else msgspec.json.decode(str(text["text"]), type=CheckText),
         places=msgspec.json.decode(str(row.get("places", "[]")), type=tuple[Place, ...]),
+        packages=msgspec.json.decode(str(row.get("packages", "[]")), type=tuple[str, ...]),
     )
 
 

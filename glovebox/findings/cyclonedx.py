@@ -11,7 +11,7 @@ import msgspec
 
 from glovebox.dates import iso
 from glovebox.findings.model import Finding, Severity, State
-from glovebox.findings.packages import Component
+from glovebox.findings.packages import Component, reference
 from glovebox.findings.services import TRIVY_VULNERABILITY
 from glovebox.scans.purl import without_version
 
@@ -29,9 +29,10 @@ def cyclonedx(
     """One bill of materials.  Of `findings` the vulnerabilities count; `now`: epoch seconds."""
     of_packages = [each for each in findings if each.service == TRIVY_VULNERABILITY]
     listed = [*components, *_unlisted(components, of_packages)]
-    references: dict[str, list[str]] = {}
+    references: dict[str, dict[str, str]] = {}
     for component in listed:
-        references.setdefault(without_version(component.purl) or component.name, []).append(_ref(component))
+        versions = references.setdefault(without_version(component.purl) or component.name, {})
+        versions[reference(component.purl, component.name, component.version)] = _ref(component)
     serial = uuid.uuid5(_SPACE, f"{repository}\0{commit}\0{now}")
     yield msgspec.json.encode(
         {
@@ -103,14 +104,20 @@ def _component(component: Component) -> _Json:
     return made
 
 
-def _vulnerability(finding: Finding, references: dict[str, list[str]]) -> _Json:
+def _affected(finding: Finding, versions: dict[str, str]) -> Iterable[str]:
+    """The versions that have it; where nobody told which, or the list is of a later scan, each of them."""
+    told = [versions[each] for each in finding.packages if each in versions]
+    return told or versions.values()
+
+
+def _vulnerability(finding: Finding, references: dict[str, dict[str, str]]) -> _Json:
     text = finding.text
     severity = _SEVERITIES.get(finding.severity, finding.severity.name.lower())
     made: _Json = {
         "bom-ref": finding.id,
         "id": finding.check,
         "ratings": [{"severity": severity}],
-        "affects": [{"ref": each} for each in references.get(finding.resource, ())],
+        "affects": [{"ref": each} for each in _affected(finding, references.get(finding.resource, {}))],
     }
     if text is not None and (text.description or text.title):
         made["description"] = text.description or text.title

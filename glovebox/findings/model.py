@@ -104,6 +104,8 @@ class Observation(Struct, frozen=True, kw_only=True, gc=False):
     detail: str = ""
     places: tuple[Place, ...] = ()
     """In a repository: in their order, not necessarily all."""
+    packages: tuple[str, ...] = ()
+    """Those with the vulnerability, as `packages.reference` names them; empty where not all are told."""
 
     @property
     def digest(self) -> bytes:
@@ -114,6 +116,7 @@ class Observation(Struct, frozen=True, kw_only=True, gc=False):
         """
         said = [str(int(self.severity)), self.name, self.type, _DIGITS.sub("0", self.detail)]
         said += map(str, self.places)
+        said += self.packages
         return hashlib.sha256("\0".join(said).encode()).digest()[:4]
 
     @property
@@ -175,6 +178,7 @@ class Finding(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=T
     acceptance: Acceptance | None = None
     text: CheckText | None = None
     places: tuple[Place, ...] = ()
+    packages: tuple[str, ...] = ()
 
     @property
     def repository(self) -> str:

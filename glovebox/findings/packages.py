@@ -32,6 +32,11 @@ class Component(Struct, frozen=True, kw_only=True, array_like=True, gc=False, or
         return self.purl or f"{self.type}\0{self.name}\0{self.version}"
 
 
+def reference(purl: str, name: str, version: str) -> str:
+    """What tells a package at one version from others: its address, or what else is known of it."""
+    return purl or f"{name}@{version}"
+
+
 class Components:
     """The packages of a report, each once; of more than `MAX_COMPONENTS` the rest is counted."""
 

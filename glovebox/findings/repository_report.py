@@ -31,6 +31,7 @@ from glovebox.findings.repository_identity import Thing, check_of, identity_of, 
 from glovebox.findings.repository_texts import (
     MAX_DETAIL,
     MAX_TAG,
+    affected,
     component_of,
     name,
     shown,
@@ -66,6 +67,9 @@ MAX_CHECKS: Final = 5_000
 MAX_PLACES: Final = 20
 """That a finding names; all are counted.  A copied secret may be in hundreds."""
 MAX_FIXES: Final = 10
+MAX_PACKAGES: Final = 20
+"""At different versions, that a finding names; of more, and of longer names, none, which stands for all."""
+MAX_REFERENCE: Final = 512
 
 _SEVERITIES: Final = {
     "UNKNOWN": Severity.INFORMATIONAL,
@@ -90,15 +94,17 @@ _FOUND: Final = f"{SOURCE}/"
 class _Draft:
     """A finding while its lines come: what is shown does not depend on their order."""
 
-    __slots__ = ("line", "places", "severity")
+    __slots__ = ("line", "packages", "places", "severity")
 
     def __init__(self, line: Thing, place: Place, severity: Severity) -> None:
         self.line = line
         self.places = {place}
+        self.packages = affected(line)
         self.severity = severity
 
     def add(self, line: Thing, place: Place, severity: Severity) -> None:
         self.places.add(place)
+        self.packages |= affected(line)
         self.severity = max(self.severity, severity)
         if rank(line) < rank(self.line):
             self.line = line
@@ -299,7 +305,13 @@ class RepositoryReport:
             status=Status.FAIL,
             detail=clean(detail, MAX_DETAIL),
             places=tuple(places[:MAX_PLACES]),
+            packages=_packages(draft.packages),
         )
+
+
+def _packages(found: set[str]) -> tuple[str, ...]:
+    whole = len(found) <= MAX_PACKAGES and all(len(each) <= MAX_REFERENCE for each in found)
+    return tuple(sorted(found)) if whole else ()
 
 
 def _lines(data: bytes | mmap.mmap) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from glovebox.findings.model import CheckText, Place
-from glovebox.findings.packages import Component
+from glovebox.findings.packages import Component, reference
 from glovebox.findings.repository_identity import Thing
 from glovebox.scans.purl import safe_purl, without_version
 from glovebox.scans.redaction import redact
@@ -90,6 +90,13 @@ def component_of(line: Package, path: str) -> Component:
         licenses=tuple(sorted({name(each, MAX_TAG) for each in line.licenses[:MAX_LICENSES]} - {""})),
         direct=line.direct,
     )
+
+
+def affected(line: Thing) -> set[str]:
+    """The package that a line is about, as a bill of materials names it."""
+    if not isinstance(line, Vulnerability):
+        return set()
+    return {reference(safe_purl(line.purl), name(line.package), name(line.installed, MAX_TAG * 2))}
 
 
 def shown_path(path: str) -> str:

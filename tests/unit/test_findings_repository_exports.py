@@ -20,6 +20,7 @@ from glovebox.findings.cyclonedx import cyclonedx
 from glovebox.findings.model import Acceptance, CheckText, Finding, Place, Severity, State
 from glovebox.findings.packages import Component
 from glovebox.findings.services import SERVICES
+from glovebox.scans.repository_lines import Line
 from tests.findings import START
 from tests.flow import Flow
 from tests.repository_flow import (
@@ -107,7 +108,7 @@ def found(flow: Flow) -> list[Finding]:
 def flow() -> Flow:
     """A repository with one of each."""
     made = Flow()
-    lines = [
+    lines: list[Line] = [
         vulnerability(1, severity="CRITICAL"),
         misconfiguration(),
         secret(severity="MEDIUM"),
@@ -275,7 +276,29 @@ def test_a_vulnerable_package_that_is_not_listed_is_listed_for_it() -> None:
     )
 
 
-def test_all_versions_of_a_package_are_affected() -> None:
+def test_of_several_versions_those_are_affected_that_have_the_vulnerability() -> None:
+    flow = Flow()
+    purls = [f"pkg:npm/lodash@4.17.{number}" for number in (4, 11, 21)]
+    lines = [vulnerability(purl=purls[1], installed="4.17.11"), vulnerability(purl=purls[0])]
+    scanned(flow, "trivy", *lines, *(package("lodash", each.rpartition("@")[2]) for each in purls))
+    [finding] = found(flow)
+    [one] = as_cyclonedx(flow.findings.components(TARGET), finding)["vulnerabilities"]
+    assert [each["ref"] for each in one["affects"]] == sorted(purls[:2])
+    flow.clock.pass_seconds(60)
+    scanned(flow, "trivy", lines[0], *(package("lodash", each.rpartition("@")[2]) for each in purls))
+    [one] = as_cyclonedx(flow.findings.components(TARGET), *found(flow))["vulnerabilities"]
+    assert [each["ref"] for each in one["affects"]] == [purls[1]]
+
+
+def test_a_package_without_an_address_is_told_by_name_and_version() -> None:
+    flow = Flow()
+    kept = [package("lodash", each, purl="") for each in ("4.17.4", "4.17.21")]
+    scanned(flow, "trivy", vulnerability(purl=""), *kept)
+    [one] = as_cyclonedx(flow.findings.components(TARGET), *found(flow))["vulnerabilities"]
+    assert [each["ref"] for each in one["affects"]] == ["npm:lodash@4.17.4"]
+
+
+def test_all_versions_of_a_package_are_affected_where_nobody_says_which() -> None:
     versions = [
         Component(type="npm", name="lodash", version=each, purl=f"pkg:npm/lodash@{each}", path="lock")
         for each in ("4.17.4", "4.17.5")
