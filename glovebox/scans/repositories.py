@@ -111,7 +111,8 @@ class Snapshot(_Message, frozen=True, kw_only=True):
     gap_counts: dict[GapKind, int] = {}
     """All of them, by kind; empty: the snapshot is the whole commit."""
     ignores: dict[RepositoryScanner, int] = {}
-    """Lines in the sources by which somebody hides what follows from a scanner (`trivy:ignore`, …)."""
+    """Lines in the sources by which somebody hides what follows from a scanner (`trivy:ignore`, …); of
+    Kingfisher, files that it does not search."""
     taken_at: Annotated[str, Meta(max_length=32)]
 
 

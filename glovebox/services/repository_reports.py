@@ -110,7 +110,7 @@ class ReportedRepository:
     def notes(self, report: Report) -> Iterator[str]:
         for scanner, count in sorted(self.snapshot.ignores.items()):
             if scanner == self.repository.scanner and count:
-                yield f"{count:,} lines of the sources hide what follows from {_NAMES[scanner]}."
+                yield _hidden(scanner, count)
         if isinstance(report, RepositoryReport):
             yield from report.notes
 
@@ -158,3 +158,9 @@ def _gaps(snapshot: Snapshot) -> str:
     more = sum(snapshot.gap_counts.values()) - len(names)
     named = ", ".join(names) + (f" and {more:,} more" if names and more > 0 else "")
     return f"The snapshot lacks files of its commit: {counts}" + (f" ({named})." if named else ".")
+
+
+def _hidden(scanner: RepositoryScanner, count: int) -> str:
+    if scanner == "kingfisher":
+        return f"{count:,} files lie in node_modules, where Kingfisher searches nothing."
+    return f"{count:,} lines of the sources hide what follows from {_NAMES[scanner]}."

@@ -172,7 +172,7 @@ class _Reading:
             yield piece
 
     def _see(self, member: Member, contents: Iterator[bytes]) -> None:
-        self.ignores.begin()
+        self.ignores.begin(member.path)
         self.comparison.see(member, self._counting(contents))
 
     def _counting(self, contents: Iterator[bytes]) -> Iterator[bytes]:

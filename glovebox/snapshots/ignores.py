@@ -1,4 +1,7 @@
-"""Lines in sources by which somebody hides from a scanner what follows: counted, since they are obeyed."""
+"""What hides sources from a scanner, and no switch of it changes: counted.
+
+Lines by which somebody hides what follows from Trivy or TruffleHog, and files that Kingfisher leaves out.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from glovebox.scans.repositories import RepositoryScanner
 WORDS: Final[Mapping[RepositoryScanner, Sequence[bytes]]] = {
     "trivy": (b"trivy:ignore", b"tfsec:ignore"),
     "trufflehog": (b"trufflehog:ignore",),
-    # We run Kingfisher so that it does not obey: the count says that somebody tried.
-    "kingfisher": (b"kingfisher:ignore",),
 }
+UNSEARCHED: Final = b"/node_modules/"
+"""Kingfisher's rules have an exception for it each; it obeys no line, as we run it."""
 
 
 class Ignores:
@@ -22,9 +25,11 @@ class Ignores:
         self._words: list[tuple[RepositoryScanner, _Word]] = [
             (scanner, _Word(word)) for scanner, words in WORDS.items() for word in words
         ]
+        self._unsearched = 0
 
-    def begin(self) -> None:
-        """The next piece is the first of another file."""
+    def begin(self, path: bytes) -> None:
+        """The next piece is the first of another file, of this path in the repository."""
+        self._unsearched += UNSEARCHED in b"/" + path
         for _, word in self._words:
             word.begin()
 
@@ -34,8 +39,8 @@ class Ignores:
 
     @property
     def counts(self) -> dict[RepositoryScanner, int]:
-        """Lines by scanner; none where there are none."""
-        counts: dict[RepositoryScanner, int] = {}
+        """Lines, or Kingfisher's files, by scanner; none where there are none."""
+        counts: dict[RepositoryScanner, int] = {"kingfisher": self._unsearched} if self._unsearched else {}
         for scanner, word in self._words:
             if word.lines:
                 counts[scanner] = counts.get(scanner, 0) + word.lines

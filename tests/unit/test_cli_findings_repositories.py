@@ -161,7 +161,7 @@ def test_notes_of_a_scan_are_shown(
     scanned(flow, "kingfisher", secret(3))
     capsysbinary.readouterr()
     told = json.loads(run("findings", "scans", REPOSITORY, "--last", "1", "--json")[1])
-    assert told[0]["notes"] == ["12 lines of the sources hide what follows from Kingfisher."]
+    assert told[0]["notes"] == ["12 files lie in node_modules, where Kingfisher searches nothing."]
     # A narrow terminal folds the name.
     assert "kingf" in run("findings", "scans", REPOSITORY)[1]
 

@@ -149,7 +149,7 @@ def test_a_gap_s_path_hides_nothing() -> None:
 def counted(*files: list[bytes]) -> dict[str, int]:
     ignores = Ignores()
     for pieces in files:
-        ignores.begin()
+        ignores.begin(b"src/a")
         for piece in pieces:
             ignores.feed(piece)
     return {**ignores.counts}
@@ -157,7 +157,14 @@ def counted(*files: list[bytes]) -> dict[str, int]:
 
 def test_lines_are_counted_for_each_scanner_and_once_each() -> None:
     text = b"# trivy:ignore:A trivy:ignore:B\nx\n# tfsec:ignore:C\ny # trufflehog:ignore\n# kingfisher:ignore"
-    assert counted([text]) == {"trivy": 2, "trufflehog": 1, "kingfisher": 1}
+    assert counted([text]) == {"trivy": 2, "trufflehog": 1}
+
+
+def test_files_that_kingfisher_does_not_search_are_counted() -> None:
+    ignores = Ignores()
+    for path in (b"node_modules/a", b"x/node_modules/b/c.js", b"my_node_modules/a", b"node_modules"):
+        ignores.begin(path)
+    assert ignores.counts == {"kingfisher": 2}
 
 
 def test_a_word_does_not_go_from_one_file_to_the_next() -> None:
