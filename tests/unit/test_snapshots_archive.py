@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glovebox.scans.repositories import MAX_DEPTH, RATIO_FROM
+from glovebox.scans.repositories import MAX_DEPTH, RATIO_FROM, Gap
 from glovebox.snapshots import names
 from glovebox.snapshots.archive import Archive
 from glovebox.snapshots.errors import SnapshotError
+from glovebox.snapshots.gaps import Comparison
 from glovebox.snapshots.headers import MAX_PAX
+from glovebox.snapshots.ports import Blob, Tree
 from tests.snapshots import COMMIT, TOP, archive_of, entry, pieces, read, tar, with_headers
 
 FILES = {"a.txt": b"a", "src/deep/b.bin": bytes(100_000), "empty": b""}
@@ -43,26 +45,53 @@ def test_contents_that_nobody_reads_are_passed_over() -> None:
     assert [each.text for each in archive] == list(FILES)
 
 
+def by_git(folder: Path, *command: str) -> bytes:
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    return subprocess.run(["git", *who, "-C", str(folder), *command], check=True, capture_output=True).stdout
+
+
+def committed(folder: Path) -> bytes:
+    """The archive of all that lies there."""
+    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
+        by_git(folder, *command)
+    return by_git(folder, "archive", "--format=tar.gz", f"--prefix={TOP}/", "HEAD")
+
+
 def test_what_git_itself_makes_is_read(tmp_path: Path) -> None:
-    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.com", "-C", str(tmp_path)]
     long = "very-long-" * 12
     (tmp_path / long).mkdir()
     (tmp_path / long / long).write_bytes(b"content")
     (tmp_path / "link").symlink_to("/etc/passwd")
     (tmp_path / "run.sh").write_text("#!/bin/sh\n")
     (tmp_path / "run.sh").chmod(0o755)
-    for command in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
-        subprocess.run([*git, *command], check=True)
-    made = subprocess.run(
-        [*git, "archive", "--format=tar.gz", f"--prefix={TOP}/", "HEAD"], check=True, capture_output=True
-    ).stdout
-    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    archive, members = read(made)
+    archive, members = read(committed(tmp_path))
+    commit = by_git(tmp_path, "rev-parse", "HEAD").decode()
     found = {each.text: (each.kind, each.mode & 0o111, each.target, body) for each, body in members}
     assert archive.commit == commit.strip()
     assert found.pop("link")[::2] == ("link", b"/etc/passwd")
     assert found.pop("run.sh")[:2] == ("file", 0o111)
     assert found == {long: ("folder", 0o111, b"", b""), f"{long}/{long}": ("file", 0, b"", b"content")}
+
+
+def test_what_git_itself_rewrites_is_told_and_line_ends_are_not(tmp_path: Path) -> None:
+    attributes = "*.bat text eol=crlf\n*.py working-tree-encoding=UTF-16\nversion export-subst\n"
+    (tmp_path / ".gitattributes").write_text(attributes)
+    (tmp_path / "run.bat").write_bytes(b"a\nb\n\nc")
+    (tmp_path / "key.py").write_bytes("key = 1\n".encode("utf-16"))
+    (tmp_path / "version").write_text("$Format:%H$\n")
+    (tmp_path / "link").symlink_to("version")
+    archive = Archive([committed(tmp_path)])
+    listed = by_git(tmp_path, "ls-tree", "-r", "-l", "HEAD").decode().splitlines()
+    words = [line.split() for line in listed]
+    tree = Tree(
+        {path: mode for mode, _, _, _, path in words},
+        {path: Blob(name, int(size)) for _, _, name, size, path in words},
+    )
+    comparison = Comparison(tree)
+    for member in archive:
+        comparison.see(member, archive.contents())
+    gaps, _ = comparison.finish()
+    assert gaps == [Gap(kind="rewritten", path="key.py"), Gap(kind="rewritten", path="version")]
 
 
 @pytest.mark.parametrize(
