@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
+import jsonschema_rs
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from glovebox.findings import export
-from glovebox.findings.model import Acceptance, CheckText, Finding, Severity, State
+from glovebox.findings.model import Acceptance, CheckText, Finding, Place, Severity, State
 from glovebox.findings.prowler import ProwlerReport
 from tests.findings import START, TARGET
 from tests.prowler import ACCOUNT, BINDING, REGION, bucket
@@ -61,6 +65,44 @@ def test_ocsf_is_a_detection_finding_with_ours_under_unmapped() -> None:
         "since": "2026-11-18T11:06:40Z",
         "scan": FINDING.scan_id,
     }
+
+
+BROKEN: Final[tuple[dict[str, object], ...]] = (
+    {"severity_id": "high"},
+    {"severity_id": 77},
+    {"finding_info": {}},
+    {"glovebox": 1},
+)
+
+
+@cache
+def schema(*profiles: str) -> Any:
+    """OCSF's own of a Detection Finding."""
+    of_ocsf = OcsfJsonSchemaEmbedded(get_ocsf_schema(export.OCSF_VERSION))
+    return jsonschema_rs.validator_for(of_ocsf.get_class_schema("detection_finding", profiles=list(profiles)))
+
+
+@pytest.mark.parametrize("state", list(State))
+@pytest.mark.parametrize("severity", list(Severity))
+def test_what_we_export_is_valid_by_the_schema_of_ocsf(state: State, severity: Severity) -> None:
+    acceptance = Acceptance(reason="r", owner="web", until=START + 1)
+    of_account = replace(FINDING, state=state, severity=severity, acceptance=acceptance)
+    of_repository = replace(
+        of_account,
+        target="repo:github.com/acme/shop@v1.2",
+        account="",
+        service="trivy-secret",
+        check="secret:trivy:github-pat",
+        places=(Place("src/settings.py", 3),),
+        text=None,
+    )
+    for finding, profiles in ((of_account, ("cloud", "datetime")), (of_repository, ("datetime",))):
+        made = json.loads(msgspec.json.encode(export.to_ocsf(finding)))
+        schema(*profiles).validate(made)
+        assert made["metadata"]["profiles"] == list(profiles)
+        for broken in BROKEN:
+            assert not schema(*profiles).is_valid({**made, **broken}), broken
+    assert made["resources"][0]["data"]["ref"] == "v1.2"
 
 
 def test_what_we_export_as_ocsf_we_can_read() -> None:
