@@ -170,8 +170,11 @@ def _ask_python(folder: bytes) -> None:
     """A second opinion, of others' making: whether Python would unpack data into it.  Raises SnapshotError.
 
     Of folders alone, since it asks the file system about each part: of every file it would be most of the
-    time that an archive takes, and a file's own part has nothing that could lead elsewhere.
+    time that an archive takes, and a file's own part has nothing that could lead elsewhere.  Pythons before
+    3.11.4 have none (PEP 706), as Debian 12's; the rules of `Names` are whole without it.
     """
+    if not hasattr(tarfile, "data_filter"):
+        return
     info = tarfile.TarInfo(folder.decode("utf-8", "surrogateescape"))
     info.type = tarfile.DIRTYPE
     try:
