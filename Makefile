@@ -10,7 +10,7 @@
 #   make test                  all tests that this machine can run; says why for those that it cannot
 #   make test-prowler          the real Prowler through the gateway: minutes, and 270 packages the first time
 #   make test-trufflehog       the real TruffleHog, built from its sources with Go: minutes the first time
-#   make test-thousand         a thousand accounts, and 60 repositories, at once on the embedded cloud: minutes
+#   make test-thousand         a thousand accounts, and 35 repositories, at once on the embedded cloud: minutes
 #   make check                 format, lint, types, import contracts, then the tests
 #   make bench                 figures side by side with the peers (QUICK=1 for a short run)
 #   make bench-perimeter      its part about gateway, lab, drill and cost alone
