@@ -128,6 +128,7 @@ def nowhere(platform: Platform, made: Scanned) -> None:
     """Fails where a planted secret is anywhere but in the snapshot."""
     snapshot = made.view.scans[0].snapshot
     assert snapshot is not None
+    platform.cleared()
     held = leaks.found_in(platform.cloud.aws, platform.folder, made.planted.values)
     assert set(held) == {f"s3://{platform.cloud.deployment.output('SnapshotsBucket')}/{snapshot.key}"}
 

@@ -186,6 +186,7 @@ def test_a_planted_secret_is_nowhere_afterwards_but_in_its_snapshot(platform: Pl
     assert cloud.repositories.planted is not None
     snapshot = first.scan(FAULTY, "trivy").snapshot
     assert snapshot is not None
+    platform.cleared()
     held = leaks.found_in(
         cloud.aws, platform.folder, cloud.repositories.planted.values, iter(first.logs.items())
     )
@@ -198,7 +199,7 @@ def test_a_planted_secret_is_nowhere_afterwards_but_in_its_snapshot(platform: Pl
 
 
 def test_the_tasks_folders_are_gone(platform: Platform, first: First) -> None:
-    assert not list((platform.folder / "tasks").glob("*"))
+    platform.cleared()
 
 
 # ---------------------------------------------------------------- afterwards
