@@ -207,7 +207,6 @@ IN_CLUSTER = {"Condition": {"ArnEquals": {"ecs:cluster": "Cluster.Arn"}}}
         ("Scanners ProwlerExecutionRole", _allow("sts:AssumeRole", on="*"), assumes_what_it_should_not),
         ("Broker RedeemRole", _allow("ecs:RunTask", on=STARTED[1], **IN_CLUSTER), runs_what_it_should_not),
         ("Broker WatchRole", _allow("ecs:*", on="*"), runs_what_it_should_not),
-        ("Broker LaunchRole", _allow("ecs:RunTask", on="*", **IN_CLUSTER), runs_what_it_should_not),
         ("Broker LaunchRole", _allow("ecs:RunTask", on=STARTED[1]), runs_what_it_should_not),
         ("Broker RedeemRole", _allow("s3:PutObject", on="Claims.Arn/claims/*"), writes_claims),
         ("Broker LaunchRole", _allow("s3:PutObject", on="Claims.Arn/*"), writes_claims),
